@@ -1,0 +1,129 @@
+/**
+ * What a door (HTTP, the in-process API, the command line) may ask of the database. The doors know these types and
+ * nothing behind them: whether the writer is a message away or in the same thread is the business of threads/.
+ */
+import type { Filter } from "./filter.ts";
+
+export type Metric = "l2" | "cosine" | "dot";
+
+/** What a collection is made with; fixed for its life. */
+export interface CollectionSettings {
+  readonly dimensions: number;
+  readonly metric: Metric;
+  readonly quantization: "sq8" | "none";
+  readonly m: number;
+  readonly efConstruction: number;
+  readonly efSearch: number;
+}
+
+export type WriteMode = "upsert" | "insert" | "update";
+
+/** Rows on their way in: `vectors` holds ids.length x dimensions components, row after row. */
+export interface RowsToWrite {
+  readonly ids: readonly string[];
+  readonly vectors: Float32Array;
+  readonly dimensions: number;
+  /** The JSON text of each row's metadata as UTF-8, as it was sent; undefined where a row has none. */
+  readonly metadata: readonly (Uint8Array | undefined)[];
+  readonly mode: WriteMode;
+}
+
+export interface SearchQuery {
+  readonly vector: Float32Array;
+  readonly k: number;
+  readonly ef?: number;
+  readonly exact: boolean;
+  readonly maxDistance?: number;
+  readonly filter?: Filter;
+  readonly includeMetadata: boolean;
+  readonly includeVector: boolean;
+}
+
+export interface Hit {
+  readonly id: string;
+  /** Smaller is nearer, always. */
+  readonly distance: number;
+  readonly score: number;
+  /** UTF-8 JSON, as it was sent. */
+  readonly metadata?: Uint8Array;
+  readonly vector?: Float32Array;
+}
+
+export interface Explanation {
+  readonly strategy: "exact" | "graph" | "graph+filter";
+  /** Rows that match the filter; all live rows without one. */
+  readonly matching: number;
+  readonly ef: number;
+  readonly distancesComputed: number;
+}
+
+export interface SearchAnswer {
+  /** Nearest first, ties by id; fewer than k only when fewer than k rows match. */
+  readonly hits: Hit[];
+  readonly explanation: Explanation;
+}
+
+export interface Row {
+  readonly id: string;
+  readonly vector: Float32Array;
+  readonly metadata?: Uint8Array;
+  /** The sequence of the write that made this row. */
+  readonly version: number;
+}
+
+/** Bytes by part; the sum is what the collection holds of the machine's memory. */
+export interface MemoryBytes {
+  readonly vectors: number;
+  readonly codes: number;
+  readonly graph: number;
+  readonly ids: number;
+  readonly metadata: number;
+  readonly columns: number;
+  readonly free: number;
+}
+
+export interface CollectionStats {
+  readonly vectors: number;
+  readonly deleted: number;
+  readonly sequence: number;
+  readonly indexed: number;
+  readonly unindexed: number;
+  readonly memoryBytes: number;
+  readonly memory: MemoryBytes;
+  readonly bytesPerVector: number;
+}
+
+/** A collection as a reader sees it. Every call reads the shared memory in place. */
+export interface CollectionView {
+  readonly name: string;
+  readonly settings: CollectionSettings;
+  /** Throws OmenError DIMENSION_MISMATCH, ZERO_VECTOR. */
+  search(query: SearchQuery): Promise<SearchAnswer>;
+  get(id: string): Row | undefined;
+  stats(): CollectionStats;
+}
+
+export interface Health {
+  readonly status: "healthy" | "starting" | "read_only";
+  readonly reason?: string;
+  /** 0..1 while it loads. */
+  readonly progress?: number;
+}
+
+/**
+ * Every write is answered after it is durable (as OMENDB_SAFETY says) and visible to every later search on any
+ * connection. The arguments are read before the call returns its promise, so views of reused memory may be passed.
+ */
+export interface Database {
+  collection(name: string): CollectionView | undefined;
+  collections(): CollectionView[];
+  /** 201 is `created: true`; the same settings again give false; other settings throw COLLECTION_EXISTS. */
+  create(name: string, settings: CollectionSettings): Promise<{ created: boolean }>;
+  drop(name: string): Promise<{ dropped: boolean }>;
+  /** Creates the collection from `defaults` when it is not there yet. */
+  put(name: string, rows: RowsToWrite, defaults?: CollectionSettings): Promise<{ sequence: number }>;
+  remove(name: string, ids: readonly string[]): Promise<{ deleted: number; sequence: number }>;
+  health(): Health;
+  readonly threads: number;
+  readonly wasmVariant: string;
+}
