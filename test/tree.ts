@@ -1,6 +1,7 @@
 /**
- * The checkout as text: every file that is committed or may be, its lines, and what each TypeScript file links to. Read
- * with patterns rather than with a compiler, so that AssemblyScript and half-written files are read as well.
+ * The checkout as text: every file that is committed or may be, its lines, and what each TypeScript
+ * file links to. Read with patterns rather than with a compiler, so that AssemblyScript and
+ * half-written files are read as well.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, extname, join, normalize, sep } from "node:path";
