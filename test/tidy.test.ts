@@ -4,8 +4,8 @@
  * `file:line what is wrong`. The rules read the tree as text, so they also hold where no compiler
  * looks, and cost a fraction of a second.
  */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect } from "chai";
 import { type Link, readTree, root, type SourceFile } from "./tree.ts";
 
@@ -89,11 +89,12 @@ function reach(starts: readonly string[]): Set<string> {
   return seen;
 }
 
-/** What is started by name: the entries, the tests, and what package.json and asconfig.json start. */
+/** What is started by name: the entries, the tests, and what a package.json or asconfig.json starts. */
 function programs(): string[] {
-  const named = ["package.json", "asconfig.json"].flatMap((path) => {
-    const text = existsSync(join(root, path)) ? readFileSync(join(root, path), "utf8") : "";
-    return [...text.matchAll(/[\w./-]+\.ts\b/g)].map(([name]) => name);
+  const starters = ["package.json", "asconfig.json", "perf/package.json"];
+  const named = starters.flatMap((starter) => {
+    const text = texts.find(({ path }) => path === starter)?.lines.join("\n") ?? "";
+    return [...text.matchAll(/[\w./-]+\.ts\b/g)].map(([name]) => join(dirname(starter), name));
   });
   const tests = sources.map(({ path }) => path).filter((path) => path.endsWith(".test.ts"));
   return [...ENTRIES, ...tests, ...named];

@@ -70,10 +70,15 @@ function linksOf(path: string, text: string): Link[] {
     return {
       line: text.slice(0, end).split("\n").length,
       specifier,
-      target: specifier.startsWith(".") ? resolve(path, specifier) : undefined,
+      target: isFile(specifier, match[3]) ? resolve(path, specifier) : undefined,
       isImport: match[3] === undefined,
     };
   });
+}
+
+/** A URL may also name a folder. */
+function isFile(specifier: string, url: string | undefined): boolean {
+  return specifier.startsWith(".") && (url === undefined || extname(url).length > 1);
 }
 
 /** AssemblyScript's imports leave the ending out. */

@@ -1,0 +1,50 @@
+/**
+ * The yardstick: what usearch and hnswlib-node give on this machine, one thread, CPU time, M 16 and
+ * efConstruction 128, at recall@10 0.95 and 0.99. `npm ci` in perf/ first, then `npm run rivals`
+ * there; names of peers as arguments limit the run.
+ */
+import { cpus } from "node:os";
+import { loadSift } from "./data.ts";
+import { type Measurement, measure } from "./measure.ts";
+import { openHnswlib } from "./peers/hnswlib.ts";
+import type { PeerMaker } from "./peers/peer.ts";
+import { openUsearch } from "./peers/usearch.ts";
+
+const RECALL_TARGETS = [0.95, 0.99];
+const BUILD = { m: 16, efConstruction: 128 };
+
+export const RIVALS: Record<string, PeerMaker> = {
+  hnswlib: () => openHnswlib(),
+  "usearch-f32": () => openUsearch("f32"),
+  "usearch-bf16": () => openUsearch("bf16"),
+  "usearch-f16": () => openUsearch("f16"),
+  "usearch-i8": () => openUsearch("i8"),
+  "usearch-u8": () => openUsearch("u8"),
+};
+
+export function lineOf({ name, rowsPerSecond, bytesPerRow, points }: Measurement): string {
+  const searches = points.map(({ recallTarget, ef, recall, ...speed }) =>
+    ef === undefined
+      ? `never ${recallTarget} (${recall.toFixed(3)} at most)`
+      : `${Math.round(speed.searchesPerSecond)}/s, ${speed.cpuMicroseconds.toFixed(1)} us ` +
+        `at ${recall.toFixed(3)} (ef ${ef})`,
+  );
+  const bytes = bytesPerRow === undefined ? "" : `, ${Math.round(bytesPerRow)} bytes a row`;
+  return `${name}: build ${Math.round(rowsPerSecond)} rows/s${bytes}; ${searches.join("; ")}`;
+}
+
+if (import.meta.main) {
+  const dataset = loadSift("sift100k");
+  console.log(`${dataset.name}, ${cpus()[0]?.model}, Node ${process.versions.node}, one thread`);
+  const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(RIVALS);
+  for (const name of names) {
+    const peer = RIVALS[name]?.();
+    if (peer === undefined) {
+      console.log(`${name}: not installed; run npm ci in perf/`);
+      continue;
+    }
+    const options = { ...BUILD, metric: dataset.metric };
+    console.log(lineOf(measure(peer, dataset, options, RECALL_TARGETS)));
+    peer.close?.();
+  }
+}
