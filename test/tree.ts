@@ -63,7 +63,7 @@ function read(path: string): SourceFile {
 
 function linksOf(path: string, text: string): Link[] {
   const pattern =
-    /^\s*(?:import|export)\b[^"'`;]*?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']|new URL\(\s*["']([^"']+)["']/gm;
+    /^\s*(?:import|export)\b[^"'`;=()]*?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']|new URL\(\s*["']([^"']+)["']/gm;
   return [...text.matchAll(pattern)].map((match) => {
     const specifier = match[1] ?? match[2] ?? match[3] ?? "";
     const end = (match.index ?? 0) + match[0].length;
