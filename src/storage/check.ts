@@ -1,13 +1,15 @@
 /**
- * The judge of frames that come from a file, where every byte may be hostile. A frame that passes can be applied
- * without another look: each record lies inside, each length agrees with the others, every pad is zero. Only UTF-8
- * is not looked at: ids and metadata are bytes to everyone but the client. The bytes are drawn in frame.ts.
+ * The judge of frames that come from a file, where every byte may be hostile. A frame that passes
+ * can be applied without another look: each record lies inside, each length agrees with the others,
+ * every pad is zero. Only UTF-8 is not looked at: ids and metadata are bytes to everyone but the
+ * client. The bytes are drawn in frame.ts.
  *
- * The cheap and bounding tests come before the crc, so a wild length never sends it past the bytes at hand, and
- * the tests of content come after it, so a torn write is told from a frame that was written wrong.
+ * The cheap and bounding tests come before the crc, so a wild length never sends it past the bytes
+ * at hand, and the tests of content come after it, so a torn write is told from a frame that was
+ * written wrong.
  */
+import { alignUp, findNonZero, parseJsonObject, viewOf } from "./bytes.ts";
 import {
-  alignUp,
   type Crc32c,
   DIMENSIONS_MAX,
   FRAME_ALIGNMENT,
@@ -26,13 +28,13 @@ import {
   SETTINGS_BYTES_MAX,
   settingsText,
   vectorsOffset,
-  viewOf,
 } from "./frame.ts";
 
 export type FrameFaultCode =
   | "SHORT" // the bytes end before the frame does
   | "LENGTH" // no frame has this length
   | "CRC"
+  | "SEQUENCE" // sound, but not the write that comes next
   | "KIND"
   | "FIELD" // a header field, or two that disagree
   | "RECORD"
@@ -166,32 +168,22 @@ function checkSettings(
     const message = `settings of ${recordsBytes} bytes in a frame of ${header.length}`;
     return fault("FIELD", offset + 28, message);
   }
-  if (!isJsonObject(settingsText(bytes, offset))) {
+  if (parseJsonObject(settingsText(bytes, offset)) === undefined) {
     return fault("RECORD", offset + FRAME_HEADER_BYTES, "the settings are not a JSON object");
   }
   return checkZeros(bytes, offset + end, offset + header.length);
 }
 
 function checkZeros(bytes: Uint8Array, start: number, end: number): FrameFault | undefined {
-  for (let index = start; index < end; index++) {
-    if (bytes[index] !== 0) return fault("PADDING", index, `padding holds ${bytes[index]}, not 0`);
-  }
-  return undefined;
+  const found = findNonZero(bytes, start, end);
+  if (found < 0) return undefined;
+  return fault("PADDING", found, `padding holds ${bytes[found]}, not 0`);
 }
 
-function isJsonObject(text: string): boolean {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value);
-  } catch {
-    return false;
-  }
-}
-
-function fault(code: FrameFaultCode, offset: number, message: string): FrameFault {
+export function fault(code: FrameFaultCode, offset: number, message: string): FrameFault {
   return { code, offset, message };
 }
 
-function hex(value: number): string {
+export function hex(value: number): string {
   return value.toString(16).padStart(8, "0");
 }

@@ -1,24 +1,26 @@
 /**
- * The frame: one write of one collection. The listener encodes it, the writer seals it (sequence and crc), the log
- * keeps it, and apply() changes the collection by it: live, at recovery and on a replica. This room owns its bytes;
- * check.ts judges bytes that come from a file. Nothing here may import node:, a web page reads frames too.
+ * The frame: one write of one collection. The listener encodes it, the writer seals it (sequence
+ * and crc), the log keeps it, and apply() changes the collection by it: live, at recovery and on a
+ * replica. This room owns its bytes; check.ts judges bytes that come from a file. Nothing here may
+ * import node:, a web page reads frames too.
  *
- * All integers are little-endian. The length is a multiple of 16, so in a buffer that starts 16-aligned every frame,
- * every record (8) and every vector (16) lies aligned.
+ * All integers are little-endian. The length is a multiple of 16, so in a buffer that starts
+ * 16-aligned every frame, every record (8) and every vector (16) lies aligned.
  *
  *   offset | size | name         | meaning
  *        0 |    4 | length       | bytes of the whole frame, padding included; a multiple of 16
- *        4 |    4 | crc          | crc32c over bytes 0..3 and 8..length; the length is under it too
- *        8 |    8 | sequence     | the write's number in its collection, 1 .. 2^53 - 1; 0 until sealed
+ *        4 |    4 | crc          | crc32c over bytes 0..3 and 8..length
+ *        8 |    8 | sequence     | the write's number in its collection, 1 .. 2^53 - 1
  *       16 |    2 | kind         | 1 PUT, 2 REMOVE, 3 SETTINGS; every other number is refused
  *       18 |    2 | flags        | reserved, 0
  *       20 |    4 | count        | rows; 0 in SETTINGS
  *       24 |    4 | dimensions   | components of a vector, 1 .. 8192 in PUT; 0 in the others
- *       28 |    4 | recordsBytes | bytes of the records, without the padding after them; of the JSON in SETTINGS
- *       32 |    n | records      | PUT, REMOVE: `count` records; SETTINGS: JSON as UTF-8; then zeros up to 16
- *   32 + n |    m | vectors      | PUT: count x dimensions float32, row after row; then zeros up to 16
+ *       28 |    4 | recordsBytes | bytes of what follows, without the padding after it
+ *       32 |    n | records      | `count` records, in SETTINGS JSON; then zeros up to 16
+ *   32 + n |    m | vectors      | PUT: count x dimensions float32 by row; then zeros up to 16
  *
- * A record is exactly what the row store keeps of a row beside its vector; REMOVE has records without metadata:
+ * A record is exactly what the row store keeps of a row beside its vector; REMOVE has records
+ * without metadata:
  *
  *   offset | size | name          | meaning
  *        0 |    2 | idBytes       | 1 .. 512
@@ -28,8 +30,12 @@
  *    8 + i |    j | metadata      | a JSON object as UTF-8, as it was sent; then zeros up to 8
  */
 import { OmenError } from "../errors.ts";
+import { alignUp, getU64, setU64, textBytes, textOf, viewOf, writeText } from "./bytes.ts";
 
-/** A running crc32c: the seed is the crc of the bytes before these, 0 at the start; the answer is a u32. */
+/**
+ * A running crc32c: the seed is the crc of the bytes before these, 0 at the start; the answer is a
+ * u32.
+ */
 export type Crc32c = (bytes: Uint8Array, seed?: number) => number;
 
 export const FRAME_HEADER_BYTES = 32;
@@ -43,7 +49,10 @@ export const ID_BYTES_MAX = 512;
 export const DIMENSIONS_MAX = 8192;
 export const SETTINGS_BYTES_MAX = 64 * 1024;
 
-/** Numbers are never given again. 4 and up are free for kinds to come (idempotency records, several frames as one). */
+/**
+ * Numbers are never given again. 4 is the log's mark (segment.ts); 5 and up are free for kinds to
+ * come.
+ */
 export const FRAME_PUT = 1;
 export const FRAME_REMOVE = 2;
 export const FRAME_SETTINGS = 3;
@@ -68,7 +77,10 @@ export interface RowsOfFrame {
   readonly dimensions: number;
 }
 
-/** Offsets count from the same place as the frame's own; the metadata is empty where metadataBytes is 0. */
+/**
+ * Offsets count from the same place as the frame's own; the metadata is empty where metadataBytes
+ * is 0.
+ */
 export type RecordVisitor = (
   row: number,
   recordOffset: number,
@@ -79,7 +91,6 @@ export type RecordVisitor = (
 ) => void;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** Reads the 32 bytes at `offset` as they are; checkFrame says whether they can be believed. */
 export function readHeader(bytes: Uint8Array, offset = 0): FrameHeader {
@@ -87,7 +98,7 @@ export function readHeader(bytes: Uint8Array, offset = 0): FrameHeader {
   return {
     length: view.getUint32(offset, true),
     crc: view.getUint32(offset + 4, true),
-    sequence: view.getUint32(offset + 8, true) + view.getUint32(offset + 12, true) * 2 ** 32,
+    sequence: getU64(view, offset + 8),
     kind: view.getUint16(offset + 16, true),
     flags: view.getUint16(offset + 18, true),
     count: view.getUint32(offset + 20, true),
@@ -101,7 +112,10 @@ export function vectorsOffset(header: FrameHeader): number {
   return alignUp(FRAME_HEADER_BYTES + header.recordsBytes, FRAME_ALIGNMENT);
 }
 
-/** Walks the records of a frame of kind PUT or REMOVE that checkFrame passed or encode made. Allocates nothing a row. */
+/**
+ * Walks the records of a frame of kind PUT or REMOVE that checkFrame passed or encode made.
+ * Allocates nothing a row.
+ */
 export function forEachRecord(bytes: Uint8Array, visit: RecordVisitor, offset = 0): void {
   const view = viewOf(bytes);
   const count = view.getUint32(offset + 20, true);
@@ -118,8 +132,7 @@ export function forEachRecord(bytes: Uint8Array, visit: RecordVisitor, offset = 
 /** The JSON text of a SETTINGS frame. */
 export function settingsText(bytes: Uint8Array, offset = 0): string {
   const start = offset + FRAME_HEADER_BYTES;
-  // TextDecoder takes no view of shared memory in a browser, so the bytes are copied first.
-  return decoder.decode(bytes.slice(start, start + readHeader(bytes, offset).recordsBytes));
+  return textOf(bytes, start, start + readHeader(bytes, offset).recordsBytes);
 }
 
 /** Bytes of a record, padding included: what a row takes in a frame and in the row store. */
@@ -127,7 +140,10 @@ export function recordBytes(idBytes: number, metadataBytes: number): number {
   return alignUp(RECORD_HEADER_BYTES + idBytes + metadataBytes, RECORD_ALIGNMENT);
 }
 
-/** Throws OmenError INVALID_ID, BATCH_EMPTY, DIMENSION_MISMATCH, BODY_TOO_LARGE. The frame has its own ArrayBuffer. */
+/**
+ * Throws OmenError INVALID_ID, BATCH_EMPTY, DIMENSION_MISMATCH, BODY_TOO_LARGE. The frame has its
+ * own ArrayBuffer.
+ */
 export function encodePut(rows: RowsOfFrame): Uint8Array<ArrayBuffer> {
   const { ids, metadata, vectors, dimensions } = rows;
   const components = ids.length * dimensions;
@@ -171,31 +187,29 @@ export function encodeSettings(settings: object): Uint8Array<ArrayBuffer> {
   return frame;
 }
 
-/** Gives the frame its place in the collection's history. Sealing again, with another sequence, is allowed. */
+/**
+ * Gives the frame its place in the collection's history. Sealing again, with another sequence, is
+ * allowed.
+ */
 export function seal(frame: Uint8Array, sequence: number, crc32c: Crc32c): void {
   const view = viewOf(frame);
-  view.setUint32(8, sequence % 2 ** 32, true);
-  view.setUint32(12, Math.floor(sequence / 2 ** 32), true);
+  setU64(view, 8, sequence);
   view.setUint32(4, frameCrc(frame, 0, frame.length, crc32c), true);
 }
 
-/** The crc a frame of `length` bytes at `offset` ought to carry. */
+/**
+ * The crc a frame of `length` bytes at `offset` ought to carry. Only the log's marks have a seed of
+ * their own.
+ */
 export function frameCrc(
   bytes: Uint8Array,
   offset: number,
   length: number,
   crc32c: Crc32c,
+  seed = 0,
 ): number {
-  const seed = crc32c(bytes.subarray(offset, offset + 4));
-  return crc32c(bytes.subarray(offset + 8, offset + length), seed);
-}
-
-export function alignUp(value: number, alignment: number): number {
-  return Math.ceil(value / alignment) * alignment;
-}
-
-export function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const lengthCrc = crc32c(bytes.subarray(offset, offset + 4), seed);
+  return crc32c(bytes.subarray(offset + 8, offset + length), lengthCrc);
 }
 
 function newFrame(
@@ -227,7 +241,7 @@ function measureRecords(
   if (ids.length === 0) throw new OmenError("BATCH_EMPTY", "a write needs at least one row");
   let bytes = 0;
   for (let row = 0; row < ids.length; row++) {
-    const idBytes = utf8Bytes(ids[row]!);
+    const idBytes = textBytes(ids[row]!);
     if (idBytes < 1 || idBytes > ID_BYTES_MAX) {
       const message = `row ${row}: an id has 1 to ${ID_BYTES_MAX} bytes, got ${idBytes}`;
       throw new OmenError("INVALID_ID", message);
@@ -248,38 +262,11 @@ function writeRecords(
     const text = metadata?.[row];
     const metadataBytes = text?.length ?? 0;
     const idOffset = record + RECORD_HEADER_BYTES;
-    const idBytes = writeId(frame, idOffset, ids[row]!);
+    const idBytes = writeText(frame, idOffset, ids[row]!);
     view.setUint16(record, idBytes, true);
     view.setUint16(record + 2, metadataBytes > 0 ? RECORD_HAS_METADATA : 0, true);
     view.setUint32(record + 4, metadataBytes, true);
     if (metadataBytes > 0) frame.set(text!, idOffset + idBytes);
     record += recordBytes(idBytes, metadataBytes);
   }
-}
-
-/** Plain ASCII is written in place; only other ids cost encodeInto its view. */
-function writeId(frame: Uint8Array, offset: number, id: string): number {
-  for (let index = 0; index < id.length; index++) {
-    const unit = id.charCodeAt(index);
-    if (unit > 0x7f) return encoder.encodeInto(id, frame.subarray(offset)).written;
-    frame[offset + index] = unit;
-  }
-  return id.length;
-}
-
-/** As TextEncoder counts: a lone surrogate becomes U+FFFD, three bytes. */
-function utf8Bytes(text: string): number {
-  let bytes = text.length;
-  for (let index = 0; index < text.length; index++) {
-    const unit = text.charCodeAt(index);
-    if (unit < 0x80) continue;
-    bytes += unit < 0x800 ? 1 : 2;
-    // A whole pair is two units and four bytes: the second unit adds nothing.
-    if (unit >= 0xd800 && unit < 0xdc00 && isLowSurrogate(text.charCodeAt(index + 1))) index++;
-  }
-  return bytes;
-}
-
-function isLowSurrogate(unit: number): boolean {
-  return unit >= 0xdc00 && unit < 0xe000;
 }
