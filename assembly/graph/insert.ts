@@ -1,0 +1,158 @@
+/**
+ * Algorithm 1 of Malkov and Yashunin: a row is put into the graph.
+ *
+ * Several linkers work on one graph at once. First the row's own lists are searched and written on all its levels; it
+ * cannot be reached yet, so nobody else touches them. Then the reverse links are published, each under the lock of the
+ * row that gets it. A linker that stops in between leaves a row with links but without some reverse links: the checker
+ * calls that unreachable at worst, and no list is ever half written.
+ */
+import { MODE_CAREFUL, MODE_CODES } from "../codebook";
+import { header } from "../header";
+import { Careful, DotCodes, L2Codes, L2Floats, OtherFloats } from "../kernels/metric";
+import * as L from "../layout";
+import { prepareRow } from "../query";
+import * as Row from "../row";
+import { Worker } from "../worker";
+import { DEAD, poolEntry, slotIn } from "./pool";
+import { descend, entry, searchLayer } from "./search";
+import { select, sortEntries } from "./select";
+
+/** Puts a row, whose vector and code are there, into the graph. */
+export function insert(worker: Worker, slot: u32, ef: u32, slack: u32): void {
+  worker.snapshot = u64.MAX_VALUE;
+  prepareRow(worker, slot);
+  const metric = header().metric;
+  if (worker.mode == MODE_CODES) {
+    if (metric == L.METRIC_DOT) insertIn<DotCodes>(worker, slot, ef, slack);
+    else insertIn<L2Codes>(worker, slot, ef, slack);
+  } else if (worker.mode == MODE_CAREFUL) insertIn<Careful>(worker, slot, ef, slack);
+  else if (metric == L.METRIC_L2) insertIn<L2Floats>(worker, slot, ef, slack);
+  else insertIn<OtherFloats>(worker, slot, ef, slack);
+}
+
+function insertIn<S>(worker: Worker, slot: u32, ef: u32, slack: u32): void {
+  const level = drawLevel(slot);
+  let door = entry();
+  if (slotIn(door) == L.NO_SLOT) {
+    const first = atomic.cmpxchg<u64>(L.HEADER_ENTRY, <u64>L.NO_SLOT, (<u64>level << 32) | slot);
+    if (first == <u64>L.NO_SLOT) return markLinked(slot);
+    door = first;
+  }
+  const top = <u32>(door >> 32);
+  let near = descend<S>(worker, slotIn(door), top, level);
+  for (let at = <i32>min(level, top); at >= 0; at--) {
+    searchLayer<S>(worker, near, ef, at);
+    near = slotIn(poolEntry(worker, 0));
+    writeOwn<S>(worker, slot, at);
+  }
+  for (let at = <i32>min(level, top); at >= 0; at--) publish<S>(worker, slot, at, slack);
+  markLinked(slot);
+  if (level > top) raiseEntry(slot, level);
+}
+
+function markLinked(slot: u32): void {
+  atomic.or<u16>(Row.headOf(slot) + L.ROW_FLAGS, <u16>L.FLAG_LINKED);
+}
+
+/** Draws the row's level (geometric, factor 1/M) and takes its units; without room above it stays on level 0. */
+function drawLevel(slot: u32): u32 {
+  const head = Row.headOf(slot);
+  let level: u32 = 0;
+  const draw = scramble(slot ^ <u32>Row.birthOf(slot) * 0x9e3779b9);
+  let bar: u32 = u32.MAX_VALUE / header().m;
+  while (draw < bar && level < <u32>(L.LEVELS_MAX - 1)) {
+    level++;
+    bar /= header().m;
+  }
+  if (level > 0) {
+    const unit = atomic.add<u32>(L.HEADER_UPPER_USED, level);
+    if (unit + level > header().upperCapacity) level = 0;
+    else {
+      store<u32>(head, unit, L.ROW_UPPER);
+      for (let at: u32 = 0; at < level; at++) {
+        Row.setCount(header().upperBase + <usize>(unit + at) * header().upperStride, 0);
+      }
+    }
+  }
+  store<u8>(head, <u8>level, L.ROW_LEVEL);
+  Row.setCount(head + L.ROW_COUNT, 0);
+  return level;
+}
+
+function scramble(value: u32): u32 {
+  let x = value;
+  x = (x ^ (x >> 16)) * 0x7feb352d;
+  x = (x ^ (x >> 15)) * 0x846ca68b;
+  return x ^ (x >> 16);
+}
+
+/** Chooses the row's neighbours on a level from the pool and writes them into its own list. */
+function writeOwn<S>(worker: Worker, slot: u32, level: u32): void {
+  let count: u32 = 0;
+  for (let i: u32 = 0; i < worker.poolSize; i++) {
+    const found = poolEntry(worker, i);
+    if (found & DEAD || slotIn(found) == slot) continue;
+    store<u64>(worker.order + ((<usize>count) << 3), found);
+    count++;
+  }
+  const chosen = select<S>(worker, worker.order, count, header().m);
+  writeList(worker, Row.listOf(slot, level), chosen);
+}
+
+function writeList(worker: Worker, list: usize, count: u32): void {
+  for (let i: u32 = 0; i < count; i++) Row.setLink(list, i, load<u32>(worker.chosen + ((<usize>i) << 2)));
+  Row.setCount(list, count);
+}
+
+/** Gives each neighbour of the row on a level its link back. */
+function publish<S>(worker: Worker, slot: u32, level: u32, slack: u32): void {
+  const list = Row.listOf(slot, level);
+  const count = Row.countOf(list);
+  // The list may change under us as soon as the first link back is there: we go by a copy.
+  const copy = worker.keys;
+  for (let i: u32 = 0; i < count; i++) store<u32>(copy + ((<usize>i) << 2), Row.linkAt(list, i));
+  for (let i: u32 = 0; i < count; i++) {
+    const target = load<u32>(copy + ((<usize>i) << 2));
+    Row.lockRow(target);
+    addLink<S>(worker, target, slot, level, slack);
+    Row.unlockRow(target);
+  }
+}
+
+/** Adds a link to a locked row's list; a full list is pruned below its limit by `slack`, so that this stays rare. */
+function addLink<S>(worker: Worker, target: u32, slot: u32, level: u32, slack: u32): void {
+  const list = Row.listOf(target, level);
+  const count = Row.countOf(list);
+  const bound = Row.degreeMax(level);
+  for (let i: u32 = 0; i < count; i++) if (Row.linkAt(list, i) == slot) return;
+  if (count < bound) {
+    Row.setLink(list, count, slot);
+    Row.setCount(list, count + 1);
+    return;
+  }
+  let kept: u32 = 0;
+  const entries = worker.order;
+  for (let i: u32 = 0; i <= count; i++) {
+    const other = i < count ? Row.linkAt(list, i) : slot;
+    if (Row.deathOf(other) != 0) continue;
+    const key = changetype<S>(0).between(target, other);
+    store<u64>(entries + ((<usize>kept) << 3), (<u64>key << 32) | other);
+    kept++;
+  }
+  sortEntries(entries, kept);
+  writeList(worker, list, select<S>(worker, entries, kept, max<u32>(bound - min(slack, bound / 2), 1)));
+}
+
+function raiseEntry(slot: u32, level: u32): void {
+  lockGraph();
+  if (level > <u32>(entry() >> 32)) atomic.store<u64>(L.HEADER_ENTRY, (<u64>level << 32) | slot);
+  unlockGraph();
+}
+
+export function lockGraph(): void {
+  Row.lock(L.HEADER_GRAPH_LOCK);
+}
+
+export function unlockGraph(): void {
+  Row.unlock(L.HEADER_GRAPH_LOCK);
+}

@@ -1,0 +1,99 @@
+/**
+ * The pool of a walk: one sorted array of entries, nearest first, in place of the two heaps of the paper.
+ *
+ *   entry = key << 32 | expanded << 31 | dead << 30 | slot
+ *
+ * `limit` counts living entries: a dead row is walked through but takes nobody's place, so the pool holds `poolDead`
+ * entries more. `poolNext` is the first entry that has not been expanded.
+ */
+import * as L from "../layout";
+import { Worker } from "../worker";
+
+export const EXPANDED: u64 = 0x80000000;
+export const DEAD: u64 = 0x40000000;
+
+// @ts-ignore: decorator
+@inline
+export function poolReset(worker: Worker, limit: u32): void {
+  worker.poolSize = 0;
+  worker.poolLimit = limit;
+  worker.poolDead = 0;
+  worker.poolNext = 0;
+}
+
+// @ts-ignore: decorator
+@inline
+export function poolEntry(worker: Worker, index: u32): u64 {
+  return load<u64>(worker.pool + ((<usize>index) << 3));
+}
+
+// @ts-ignore: decorator
+@inline
+export function slotIn(entry: u64): u32 {
+  return <u32>entry & L.NO_SLOT;
+}
+
+// @ts-ignore: decorator
+@inline
+export function keyIn(entry: u64): u32 {
+  return <u32>(entry >> 32);
+}
+
+/** The key at or above which an entry finds no place; 2^32 while there is room. */
+// @ts-ignore: decorator
+@inline
+export function poolBar(worker: Worker): u64 {
+  const size = worker.poolSize;
+  if (size < worker.poolLimit + worker.poolDead) return 0x100000000;
+  return load<u64>(worker.pool + ((<usize>size) << 3) - 8) >> 32;
+}
+
+/** Puts an entry in its place; the farthest goes when more than `limit` living ones are there. */
+export function poolInsert(worker: Worker, key: u32, slot: u32, dead: bool): void {
+  const pool = worker.pool;
+  const entry = (<u64>key << 32) | (dead ? DEAD : 0) | slot;
+  let at = worker.poolSize;
+  let above = pool + ((<usize>at) << 3);
+  while (at > 0) {
+    const other = load<u64>(above - 8);
+    if (other <= entry) break;
+    store<u64>(above, other);
+    above -= 8;
+    at--;
+  }
+  store<u64>(above, entry);
+  worker.poolSize++;
+  if (dead) worker.poolDead++;
+  if (at < worker.poolNext) worker.poolNext = at;
+  trim(worker);
+}
+
+// @ts-ignore: decorator
+@inline
+function trim(worker: Worker): void {
+  while (worker.poolSize > worker.poolLimit + worker.poolDead || worker.poolSize >= <u32>L.POOL_MAX) {
+    worker.poolSize--;
+    if (load<u64>(worker.pool + ((<usize>worker.poolSize) << 3)) & DEAD) worker.poolDead--;
+  }
+}
+
+/** The nearest entry not yet expanded, now marked as expanded; NO_SLOT when the walk is over. */
+// @ts-ignore: decorator
+@inline
+export function poolTake(worker: Worker): u32 {
+  const size = worker.poolSize;
+  const pool = worker.pool;
+  let next = worker.poolNext;
+  while (next < size) {
+    const at = pool + ((<usize>next) << 3);
+    const entry = load<u64>(at);
+    if (!(entry & EXPANDED)) {
+      store<u64>(at, entry | EXPANDED);
+      worker.poolNext = next + 1;
+      return slotIn(entry);
+    }
+    next++;
+  }
+  worker.poolNext = next;
+  return L.NO_SLOT;
+}

@@ -1,0 +1,160 @@
+/**
+ * The engine's exports, all over plain numbers: addresses are unsigned 32 bits, sequences float64 (whole up to 2^53),
+ * and no i64 crosses the boundary. `worker` is the calling thread's index, below the count given to `format`; two
+ * threads never use one index at a time. src/engine/exports.ts mirrors this list, and a test compares the two.
+ */
+import * as Codebook from "./codebook";
+import * as Check from "./graph/check";
+import { header } from "./header";
+import * as Kernel from "./kernels/codes";
+import * as Lane from "./kernels/lanes";
+import * as L from "./layout";
+import * as Row from "./row";
+import * as Scan from "./scan";
+import * as Slots from "./slots";
+import * as Tail from "./tail";
+import { Worker } from "./worker";
+
+export { format } from "./regions";
+
+/** Address of a worker's area; its picture is in layout.ts. */
+export function workerBase(worker: u32): usize {
+  return changetype<usize>(Worker.of(worker));
+}
+
+export function vectorAddress(slot: u32): usize {
+  return Row.vectorOf(slot);
+}
+
+/** Address of a row's head; its picture is in layout.ts. */
+export function headAddress(slot: u32): usize {
+  return Row.headOf(slot);
+}
+
+export function slotsLeft(): u32 {
+  return Slots.slotsLeft();
+}
+
+/** Writer only: a slot to fill, NO_SLOT when the shard is full. */
+export function takeSlot(): u32 {
+  return Slots.takeSlot();
+}
+
+/** Writer only: the slot's vector is in place; `previous` is the slot that this row replaces, or NO_SLOT. */
+export function publishRow(slot: u32, previous: u32, sequence: f64): void {
+  Slots.publishRow(slot, previous, <u64>sequence);
+}
+
+/** Writer only. */
+export function retireRow(slot: u32, sequence: f64): void {
+  Slots.retireRow(slot, <u64>sequence);
+}
+
+export function tailLength(): u32 {
+  return Tail.tailLength();
+}
+
+/** Linkers: puts up to `count` waiting rows into the graph, each by a walk of width `ef`. Returns how many were taken. */
+export function linkTail(worker: u32, count: u32, ef: u32, slack: u32): u32 {
+  return Tail.linkTail(Worker.of(worker), count, ef, slack);
+}
+
+/** Linkers: whether `learn` has something to do. */
+export function needsLearning(): bool {
+  return Codebook.needsLearning();
+}
+
+/** Takes the maintenance lock if it is free. Who has it may learn and re-encode, and must give it back. */
+export function tryMaintenance(): bool {
+  return atomic.cmpxchg<u32>(L.HEADER_MAINTENANCE, 0, 1) == 0;
+}
+
+export function endMaintenance(): void {
+  atomic.store<u32>(L.HEADER_MAINTENANCE, 0);
+}
+
+/** With the maintenance lock: learns the codes' range from live rows; may begin a new generation of codes. */
+export function learn(worker: u32): void {
+  Codebook.learn(Worker.of(worker));
+}
+
+export function isReencoding(): bool {
+  return Codebook.isReencoding();
+}
+
+/** With the maintenance lock: moves up to `count` rows to the new generation; true when all have moved. */
+export function reencode(count: u32): bool {
+  return Codebook.reencode(count);
+}
+
+/**
+ * The query lies at the worker's `query`; results lie at its `results`, nearest first, at most `candidates`.
+ * Reads the state at `snapshot`.
+ */
+export function search(worker: u32, ef: u32, candidates: u32, snapshot: f64): u32 {
+  const own = Worker.of(worker);
+  own.snapshot = <u64>snapshot;
+  return Scan.search(own, ef, candidates);
+}
+
+export function scan(worker: u32, from: u32, to: u32, k: u32, filtered: bool, snapshot: f64): u32 {
+  const own = Worker.of(worker);
+  own.snapshot = <u64>snapshot;
+  return Scan.scan(own, from, to, k, filtered);
+}
+
+export function scanTies(worker: u32, from: u32, to: u32, boundary: f32, filtered: bool, snapshot: f64): u32 {
+  const own = Worker.of(worker);
+  own.snapshot = <u64>snapshot;
+  return Scan.scanTies(own, from, to, boundary, filtered);
+}
+
+/** 1 when a reader at `snapshot` sees the slot's row and its stamp is still `stamp`. */
+export function isStillVisible(slot: u32, stamp: u32, snapshot: f64): bool {
+  return Row.isVisible(slot, <u64>snapshot) && Row.stampOf(slot) == stamp;
+}
+
+/** The graph's checker: a FAULT_ number; the worker's area tells slot and value. */
+export function check(worker: u32): u32 {
+  return Check.check(Worker.of(worker));
+}
+
+// For benchmarks and the self-test at start: kernels over plain addresses.
+
+export function squaredCodes(a: usize, b: usize, bytes: usize): i32 {
+  return Kernel.squaredCodes(a, b, bytes);
+}
+
+export function dotCodes(a: usize, b: usize, bytes: usize): i32 {
+  return Kernel.dotCodes(a, b, bytes);
+}
+
+export function squaredL2(a: usize, b: usize, bytes: usize): f32 {
+  return Lane.squaredL2(a, b, bytes);
+}
+
+export function dotFloats(a: usize, b: usize, bytes: usize): f32 {
+  return Lane.dot(a, b, bytes);
+}
+
+export function cosineFloats(a: usize, b: usize, bytes: usize): f32 {
+  const length = Lane.norm(a, bytes);
+  return Lane.cosine(a, b, bytes, length > 0 ? 1 / length : 0);
+}
+
+/** Runs a kernel over `count` vectors `stride` apart, four at a time where the kernel can; the sum defeats shortcuts. */
+export function sweepCodes(query: usize, base: usize, stride: usize, count: u32, bytes: usize, product: bool): i32 {
+  let sum: i32 = 0;
+  for (let i: u32 = 0; i + 4 <= count; i += 4) {
+    const a = base + <usize>i * stride;
+    const four = product
+      ? Kernel.dotCodes4(query, a, a + stride, a + 2 * stride, a + 3 * stride, bytes)
+      : Kernel.squaredCodes4(query, a, a + stride, a + 2 * stride, a + 3 * stride, bytes);
+    sum += Kernel.sumCounts(four);
+  }
+  return sum;
+}
+
+export function capacity(): u32 {
+  return header().capacity;
+}

@@ -1,0 +1,229 @@
+/**
+ * Spaces: how a walk measures. A space is a type argument of the search, so each walk is compiled with its own kernel
+ * and makes no indirect call. All spaces return *keys*: unsigned 32-bit numbers, smaller is nearer.
+ *
+ *   L2Codes, DotCodes                    codes of one generation; keys are exact integers
+ *   L2Floats, CosineFloats, DotFloats    float32; keys are the ordered bits of the distance (l2: its square)
+ *   Careful                              each row by its own kind; keys are ordered bits of a distance in real units
+ *
+ * Cosine walks its codes with L2Codes, for they are codes of unit vectors.
+ */
+import { fromOrderedBits, orderedBits } from "../codebook";
+import { Codebook, codebook, generation, header } from "../header";
+import * as L from "../layout";
+import { flagsOf, generationOf, headOf, rowOf, vectorOf } from "../row";
+import { Worker } from "../worker";
+import { dotCodes, dotCodes4, squaredCodes, squaredCodes4 } from "./codes";
+import { cosine, dot, norm, squaredL2 } from "./lanes";
+
+/** Distance of the caller's metric over float32: what is reported, and what `exact` sorts by (l2: squared). */
+// @ts-ignore: decorator
+@inline
+export function floatDistance(worker: Worker, slot: u32): f32 {
+  const h = header();
+  const vector = vectorOf(slot);
+  if (h.metric == L.METRIC_L2) return squaredL2(worker.query, vector, h.vectorStride);
+  if (h.metric == L.METRIC_DOT) return -dot(worker.query, vector, h.vectorStride);
+  return cosine(worker.query, vector, h.vectorStride, worker.inverseNorm);
+}
+
+function floatBetween(a: u32, b: u32): f32 {
+  const h = header();
+  const va = vectorOf(a);
+  const vb = vectorOf(b);
+  if (h.metric == L.METRIC_L2) return squaredL2(va, vb, h.vectorStride);
+  if (h.metric == L.METRIC_DOT) return -dot(va, vb, h.vectorStride);
+  const length = norm(va, h.vectorStride);
+  return cosine(va, vb, h.vectorStride, length > 0 ? 1 / length : 0);
+}
+
+@unmanaged
+export class L2Codes {
+  @inline
+  four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
+    const base = header().rowsBase;
+    const stride = header().rowStride;
+    return squaredCodes4(
+      worker.code,
+      base + <usize>a * stride,
+      base + <usize>b * stride,
+      base + <usize>c * stride,
+      base + <usize>d * stride,
+      header().codeBytes,
+    );
+  }
+
+  @inline
+  one(worker: Worker, slot: u32): u32 {
+    return <u32>squaredCodes(worker.code, rowOf(slot), header().codeBytes);
+  }
+
+  @inline
+  between(a: u32, b: u32): u32 {
+    return <u32>squaredCodes(rowOf(a), rowOf(b), header().codeBytes);
+  }
+
+  @inline
+  value(key: u32): f32 {
+    return <f32>key;
+  }
+}
+
+@unmanaged
+export class DotCodes {
+  @inline
+  four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
+    const bytes = header().codeBytes;
+    const products = dotCodes4(worker.code, rowOf(a), rowOf(b), rowOf(c), rowOf(d), bytes);
+    let sums = i32x4.splat(load<i32>(headOf(a), L.ROW_SUM));
+    sums = i32x4.replace_lane(sums, 1, load<i32>(headOf(b), L.ROW_SUM));
+    sums = i32x4.replace_lane(sums, 2, load<i32>(headOf(c), L.ROW_SUM));
+    sums = i32x4.replace_lane(sums, 3, load<i32>(headOf(d), L.ROW_SUM));
+    const zero = i32x4.splat(codebook(generation()).zero);
+    const negated = i32x4.neg(i32x4.add(products, i32x4.mul(sums, zero)));
+    return v128.xor(negated, i32x4.splat(0x80000000));
+  }
+
+  @inline
+  one(worker: Worker, slot: u32): u32 {
+    const product = dotCodes(worker.code, rowOf(slot), header().codeBytes);
+    const sum = load<i32>(headOf(slot), L.ROW_SUM) * codebook(generation()).zero;
+    return <u32>(-(product + sum)) ^ 0x80000000;
+  }
+
+  /** The inner product's full form: both sums count here, for neither side is fixed. */
+  @inline
+  between(a: u32, b: u32): u32 {
+    const zero = codebook(generation()).zero;
+    const sum = (load<i32>(headOf(a), L.ROW_SUM) + load<i32>(headOf(b), L.ROW_SUM)) * zero;
+    return <u32>(-(dotCodes(rowOf(a), rowOf(b), header().codeBytes) + sum)) ^ 0x80000000;
+  }
+
+  @inline
+  value(key: u32): f32 {
+    return <f32>(<i32>(key ^ 0x80000000));
+  }
+}
+
+@unmanaged
+export class L2Floats {
+  @inline
+  four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
+    return fourKeys(
+      squaredL2(worker.query, vectorOf(a), header().vectorStride),
+      squaredL2(worker.query, vectorOf(b), header().vectorStride),
+      squaredL2(worker.query, vectorOf(c), header().vectorStride),
+      squaredL2(worker.query, vectorOf(d), header().vectorStride),
+    );
+  }
+
+  @inline
+  one(worker: Worker, slot: u32): u32 {
+    return orderedBits(squaredL2(worker.query, vectorOf(slot), header().vectorStride));
+  }
+
+  @inline
+  between(a: u32, b: u32): u32 {
+    return orderedBits(floatBetween(a, b));
+  }
+
+  @inline
+  value(key: u32): f32 {
+    return fromOrderedBits(key);
+  }
+}
+
+@unmanaged
+export class OtherFloats {
+  @inline
+  four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
+    return fourKeys(
+      floatDistance(worker, a),
+      floatDistance(worker, b),
+      floatDistance(worker, c),
+      floatDistance(worker, d),
+    );
+  }
+
+  @inline
+  one(worker: Worker, slot: u32): u32 {
+    return orderedBits(floatDistance(worker, slot));
+  }
+
+  @inline
+  between(a: u32, b: u32): u32 {
+    return orderedBits(floatBetween(a, b));
+  }
+
+  @inline
+  value(key: u32): f32 {
+    return fromOrderedBits(key);
+  }
+}
+
+@unmanaged
+export class Careful {
+  @inline
+  four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
+    return fourKeys(
+      carefulDistance(worker, a),
+      carefulDistance(worker, b),
+      carefulDistance(worker, c),
+      carefulDistance(worker, d),
+    );
+  }
+
+  @inline
+  one(worker: Worker, slot: u32): u32 {
+    return orderedBits(carefulDistance(worker, slot));
+  }
+
+  @inline
+  between(a: u32, b: u32): u32 {
+    return orderedBits(carefulBetween(a, b));
+  }
+
+  @inline
+  value(key: u32): f32 {
+    return fromOrderedBits(key);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function fourKeys(a: f32, b: f32, c: f32, d: f32): v128 {
+  let v = f32x4.splat(a);
+  v = f32x4.replace_lane(v, 1, b);
+  v = f32x4.replace_lane(v, 2, c);
+  v = f32x4.replace_lane(v, 3, d);
+  return v128.xor(v, v128.or(i32x4.shr_s(v, 31), i32x4.splat(0x80000000)));
+}
+
+function carefulDistance(worker: Worker, slot: u32): f32 {
+  const own = generationOf(slot);
+  if (own == 0 || flagsOf(slot) & L.FLAG_ROUGH) return floatDistance(worker, slot);
+  const odd = own & 1;
+  const code = odd ? worker.codeB : worker.codeA;
+  const sum = odd ? worker.sumB : worker.sumA;
+  return codedDistance(codebook(own), code, sum, rowOf(slot), load<i32>(headOf(slot), L.ROW_SUM));
+}
+
+function carefulBetween(a: u32, b: u32): f32 {
+  const own = generationOf(a);
+  if (own == 0 || own != generationOf(b) || (flagsOf(a) | flagsOf(b)) & L.FLAG_ROUGH) return floatBetween(a, b);
+  const sumA = load<i32>(headOf(a), L.ROW_SUM);
+  return codedDistance(codebook(own), rowOf(a), sumA, rowOf(b), load<i32>(headOf(b), L.ROW_SUM));
+}
+
+/** A distance in real units (l2: squared) from two codes of one generation. */
+function codedDistance(book: Codebook, a: usize, sumA: i32, b: usize, sumB: i32): f32 {
+  const h = header();
+  const scale = book.scale;
+  if (h.metric == L.METRIC_DOT) {
+    const zero = <f32>book.zero;
+    const products = <f32>dotCodes(a, b, h.codeBytes) + zero * <f32>(sumA + sumB);
+    return -scale * scale * (products + zero * zero * <f32>h.dimensions);
+  }
+  const squared = scale * scale * <f32>squaredCodes(a, b, h.codeBytes);
+  return h.metric == L.METRIC_COSINE ? squared * 0.5 : squared;
+}

@@ -1,0 +1,163 @@
+/**
+ * The numbers on which the engine and its host agree: offsets, sizes and limits, and nothing else. asc compiles this
+ * file into the engine and Node imports it as it stands; header.ts and row.ts refuse to compile when they drift from it.
+ *
+ * A shard's memory, low to high (all bases are in the header; a slot is a row's place, 0 <= slot < capacity):
+ *
+ *   base              | size                        | what lies there
+ *   0                 | HEADER_BYTES                | header: settings, bases, counters, entry point, code generations
+ *   workersBase       | workers x workerStride      | one area a thread: query, pools, results, visited stamps
+ *   upperBase         | upperCapacity x upperStride | links of the levels above 0, a unit a level
+ *   tailBase          | tailCapacity x 4            | ring of slots that are not in the graph yet
+ *   scratchBase       | capacity x 4                | queue of the checker
+ *   bitmapBase        | workers x bitmapStride      | one bit a slot, which rows a filter lets pass
+ *   rowsBase          | capacity x rowStride        | rows: code, head, links of level 0
+ *   vectorsBase       | capacity x vectorStride     | the caller's float32, unchanged
+ */
+
+export const LAYOUT_MAGIC = 0x444e4d4f;
+export const LAYOUT_VERSION = 0;
+
+// Limits.
+export const DIMENSIONS_MAX = 8192;
+export const M_MIN = 2;
+export const M_MAX = 64;
+export const EF_MAX = 16384;
+export const K_MAX = 10000;
+export const LEVELS_MAX = 8;
+export const POOL_MAX = 32768;
+export const SELECT_MAX = 1024;
+export const WORKERS_MAX = 64;
+export const CODE_DIMENSIONS_MIN = 16;
+export const MEMORY_END_MAX = 4294901760;
+
+// Metrics and walks.
+export const METRIC_L2 = 0;
+export const METRIC_COSINE = 1;
+export const METRIC_DOT = 2;
+export const QUANTIZATION_NONE = 0;
+export const QUANTIZATION_SQ8 = 1;
+
+// Slots are 30 bits in a pool entry; the two bits above mark it.
+export const NO_SLOT = 0x3fffffff;
+
+// Header, in bytes from 0.
+export const HEADER_BYTES = 65536;
+export const HEADER_MAGIC = 0;
+export const HEADER_VERSION = 4;
+export const HEADER_DIMENSIONS = 8;
+export const HEADER_METRIC = 12;
+export const HEADER_M = 16;
+export const HEADER_QUANTIZATION = 20;
+export const HEADER_CAPACITY = 24;
+export const HEADER_WORKERS = 28;
+export const HEADER_CODE_BYTES = 32;
+export const HEADER_ROW_STRIDE = 36;
+export const HEADER_VECTOR_STRIDE = 40;
+export const HEADER_UPPER_STRIDE = 44;
+export const HEADER_UPPER_CAPACITY = 48;
+export const HEADER_TAIL_CAPACITY = 52;
+export const HEADER_WORKERS_BASE = 56;
+export const HEADER_WORKER_STRIDE = 60;
+export const HEADER_UPPER_BASE = 64;
+export const HEADER_TAIL_BASE = 68;
+export const HEADER_SCRATCH_BASE = 72;
+export const HEADER_BITMAP_BASE = 76;
+export const HEADER_BITMAP_STRIDE = 80;
+export const HEADER_ROWS_BASE = 84;
+export const HEADER_VECTORS_BASE = 88;
+export const HEADER_END = 92;
+// Counters that the writer alone stores.
+export const HEADER_SLOTS_USED = 128;
+export const HEADER_LIVE = 132;
+export const HEADER_DEAD = 136;
+export const HEADER_FREE_HEAD = 140;
+export const HEADER_FREE_COUNT = 144;
+export const HEADER_RECYCLED = 148;
+export const HEADER_FENCE = 152;
+// The graph's doors and the tail, each on a cache line of its own.
+export const HEADER_ENTRY = 192;
+export const HEADER_GRAPH_LOCK = 200;
+export const HEADER_UPPER_USED = 204;
+export const HEADER_TAIL_END = 256;
+export const HEADER_TAIL_TAKEN = 320;
+export const HEADER_TAIL_HEAD = 384;
+// Code generations.
+export const HEADER_GENERATION = 448;
+export const HEADER_IRREGULAR = 452;
+export const HEADER_CODES_EPOCH = 456;
+export const HEADER_ROUGH_SEEN = 460;
+export const HEADER_ENCODED_SEEN = 464;
+export const HEADER_MAINTENANCE = 468;
+export const HEADER_REENCODE_NEXT = 472;
+export const HEADER_LEARNED_AT = 476;
+export const HEADER_CODEBOOK_A = 512;
+export const HEADER_CODEBOOK_B = 544;
+
+// Codebook of a generation, in bytes from its start.
+export const CODEBOOK_BYTES = 32;
+export const CODEBOOK_LOW = 0;
+export const CODEBOOK_SCALE = 4;
+export const CODEBOOK_INVERSE = 8;
+export const CODEBOOK_ZERO = 12;
+export const CODEBOOK_LOSSY = 16;
+
+// Row head, in bytes from the end of the code.
+export const ROW_BIRTH = 0;
+export const ROW_DEATH = 8;
+export const ROW_STAMP = 16;
+export const ROW_LOCK = 20;
+export const ROW_NORM = 24;
+export const ROW_SUM = 28;
+export const ROW_UPPER = 32;
+export const ROW_PREVIOUS = 36;
+export const ROW_FLAGS = 40;
+export const ROW_LEVEL = 42;
+export const ROW_GENERATION = 43;
+export const ROW_COUNT = 44;
+export const ROW_HEAD_BYTES = 48;
+
+export const FLAG_LINKED = 1;
+export const FLAG_ROUGH = 2;
+
+// Worker area, in bytes from its base; the query's float32 start at WORKER_FIXED, what follows is placed by regions.ts.
+export const WORKER_QUERY = 0;
+export const WORKER_RESULTS = 4;
+export const WORKER_RESULT_COUNT = 8;
+export const WORKER_MOVED = 12;
+export const WORKER_DISTANCES = 16;
+export const WORKER_BITMAP = 20;
+export const WORKER_TIES = 24;
+export const WORKER_FAULT = 28;
+export const WORKER_FAULT_SLOT = 32;
+export const WORKER_FAULT_VALUE = 36;
+export const WORKER_BOUNDARY = 40;
+export const WORKER_FENCE = 44;
+export const WORKER_SCANNED = 48;
+export const WORKER_FIXED = 512;
+
+// Result, in bytes: the distance's float32, the slot, the row's stamp when it was read, the code key.
+export const RESULT_BYTES = 16;
+export const RESULT_DISTANCE = 0;
+export const RESULT_SLOT = 4;
+export const RESULT_STAMP = 8;
+
+// Statuses.
+export const OK = 0;
+export const FULL = -1;
+export const BUSY = -2;
+
+// What the checker may find.
+export const FAULT_NONE = 0;
+export const FAULT_DEGREE = 1;
+export const FAULT_LINK_BOUNDS = 2;
+export const FAULT_SELF_LINK = 3;
+export const FAULT_DUPLICATE_LINK = 4;
+export const FAULT_LINK_UNLINKED = 5;
+export const FAULT_LEVEL = 6;
+export const FAULT_UPPER_BOUNDS = 7;
+export const FAULT_ENTRY = 8;
+export const FAULT_UNREACHABLE = 9;
+export const FAULT_STAMP = 10;
+export const FAULT_TAIL = 11;
+export const FAULT_LINK_LEVEL = 12;

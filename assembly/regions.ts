@@ -1,0 +1,95 @@
+/** Where everything lies in a shard's memory: computed once when the shard is made, kept in the header. */
+import { header } from "./header";
+import * as L from "./layout";
+import { Worker } from "./worker";
+
+// @ts-ignore: decorator
+@inline
+function align(value: u64, to: u64): u64 {
+  return (value + to - 1) & ~(to - 1);
+}
+
+function powerOfTwo(value: u64): u64 {
+  let power: u64 = 1024;
+  while (power < value) power <<= 1;
+  return power;
+}
+
+/** One row in M owns units above level 0, 1 / (M - 1) units a row on average; a quarter more is kept. */
+function upperUnits(capacity: u64, m: u64): u64 {
+  return (capacity * 5) / ((m - 1) * 4) + 1024;
+}
+
+/** Bytes that a shard of that capacity spans, for the settings already in the header; with `place` it also says where. */
+function span(capacity: u64, place: bool): u64 {
+  const h = header();
+  const fixed = Worker.fixedBytes(h.vectorStride, h.codeBytes);
+  const workerStride = align(fixed + capacity, 4096);
+  const workersBase: u64 = L.HEADER_BYTES;
+  const upperBase = align(workersBase + workerStride * h.workers, 4096);
+  const upperCapacity = upperUnits(capacity, h.m);
+  const tailBase = align(upperBase + upperCapacity * h.upperStride, 4096);
+  const tailCapacity = powerOfTwo(capacity);
+  const scratchBase = align(tailBase + tailCapacity * 4, 4096);
+  const bitmapStride = align((capacity + 7) / 8, 64);
+  const bitmapBase = align(scratchBase + capacity * 4, 4096);
+  const rowsBase = align(bitmapBase + bitmapStride * h.workers, 4096);
+  const vectorsBase = align(rowsBase + capacity * h.rowStride, 4096);
+  const end = vectorsBase + capacity * h.vectorStride;
+  if (!place) return end;
+  h.capacity = <u32>capacity;
+  h.workersBase = <usize>workersBase;
+  h.workerStride = <u32>workerStride;
+  h.upperBase = <usize>upperBase;
+  h.upperCapacity = <u32>upperCapacity;
+  h.tailBase = <usize>tailBase;
+  h.tailCapacity = <u32>tailCapacity;
+  h.scratchBase = <usize>scratchBase;
+  h.bitmapBase = <usize>bitmapBase;
+  h.bitmapStride = <u32>bitmapStride;
+  h.rowsBase = <usize>rowsBase;
+  h.vectorsBase = <usize>vectorsBase;
+  h.end = <usize>end;
+  return end;
+}
+
+/**
+ * Lays out an untouched memory of `memoryBytes` bytes for as many rows as fit, `capacityMax` at most.
+ * Returns the capacity, or 0 when not even one row fits. The host has checked the settings.
+ */
+export function format(
+  dimensions: u32,
+  metric: u32,
+  m: u32,
+  quantization: u32,
+  workers: u32,
+  capacityMax: u32,
+  memoryBytes: f64,
+): u32 {
+  const h = header();
+  h.dimensions = dimensions;
+  h.metric = metric;
+  h.m = m;
+  h.quantization = quantization;
+  h.workers = workers;
+  h.codeBytes = quantization == L.QUANTIZATION_SQ8 && dimensions >= <u32>L.CODE_DIMENSIONS_MIN ? (dimensions + 15) & ~15 : 0;
+  h.rowStride = (h.codeBytes + L.ROW_HEAD_BYTES + 8 * m + 63) & ~63;
+  h.vectorStride = (dimensions * 4 + 15) & ~15;
+  h.upperStride = (4 + 4 * m + 7) & ~7;
+  const bytes = <u64>min(memoryBytes, <f64>L.MEMORY_END_MAX);
+  let low: u64 = 0;
+  let high: u64 = min<u64>(capacityMax, L.NO_SLOT - 1);
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (span(middle, false) <= bytes) low = middle;
+    else high = middle - 1;
+  }
+  if (low == 0) return 0;
+  span(low, true);
+  store<u32>(L.HEADER_FREE_HEAD, L.NO_SLOT);
+  store<u64>(L.HEADER_ENTRY, L.NO_SLOT);
+  for (let worker: u32 = 0; worker < workers; worker++) Worker.place(worker);
+  h.version = L.LAYOUT_VERSION;
+  h.magic = L.LAYOUT_MAGIC;
+  return <u32>low;
+}

@@ -1,0 +1,108 @@
+/**
+ * What one thread needs while it searches or links, in its own stretch of the shard's memory, so that
+ * threads share nothing but the rows. The host reads the first fields (layout.ts); the rest is the engine's own.
+ */
+import { header } from "./header";
+import * as L from "./layout";
+
+@unmanaged
+export class Worker {
+  query: usize;
+  results: usize;
+  resultCount: u32;
+  moved: u32;
+  distances: u32;
+  bitmap: usize;
+  ties: u32;
+  fault: u32;
+  faultSlot: u32;
+  faultValue: u32;
+  boundary: f32;
+  fence: u32;
+  scanned: u32;
+  // From here on the host does not look.
+  pool: usize;
+  poolSize: u32;
+  poolLimit: u32;
+  poolDead: u32;
+  poolNext: u32;
+  heap: usize;
+  heapSize: u32;
+  heapMax: u32;
+  gather: usize;
+  keys: usize;
+  chosen: usize;
+  order: usize;
+  visited: usize;
+  epoch: u32;
+  codeA: usize;
+  codeB: usize;
+  /** The query's code in the current generation: what the uniform walk reads. */
+  code: usize;
+  mode: u32;
+  sumA: i32;
+  sumB: i32;
+  queryRough: u32;
+  hasFilter: u32;
+  snapshot: u64;
+  inverseNorm: f64;
+  codesEpoch: u32;
+
+  /** Bytes of a worker before its visited stamps. */
+  @inline
+  static fixedBytes(vectorStride: u64, codeBytes: u64): u64 {
+    return (
+      ((<u64>L.WORKER_FIXED +
+        vectorStride +
+        2 * codeBytes +
+        4 * 1024 + // gather
+        4 * 1024 + // keys
+        8 * L.SELECT_MAX + // chosen
+        8 * L.POOL_MAX + // order
+        8 * L.POOL_MAX + // pool
+        8 * L.POOL_MAX + // heap
+        L.RESULT_BYTES * L.POOL_MAX) | // results
+        63) +
+      1
+    );
+  }
+
+  @inline
+  static of(worker: u32): Worker {
+    return changetype<Worker>(header().workersBase + <usize>worker * header().workerStride);
+  }
+
+  static place(worker: u32): void {
+    const own = Worker.of(worker);
+    let at = changetype<usize>(own) + L.WORKER_FIXED;
+    own.query = at;
+    at += header().vectorStride;
+    own.codeA = at;
+    at += header().codeBytes;
+    own.codeB = at;
+    at += header().codeBytes;
+    own.gather = at;
+    at += 4 * 1024;
+    own.keys = at;
+    at += 4 * 1024;
+    own.chosen = at;
+    at += 8 * L.SELECT_MAX;
+    own.order = at;
+    at += 8 * L.POOL_MAX;
+    own.pool = at;
+    at += 8 * L.POOL_MAX;
+    own.heap = at;
+    at += 8 * L.POOL_MAX;
+    own.results = at;
+    at += L.RESULT_BYTES * L.POOL_MAX;
+    own.visited = changetype<usize>(own) + <usize>Worker.fixedBytes(header().vectorStride, header().codeBytes);
+    own.bitmap = header().bitmapBase + <usize>worker * header().bitmapStride;
+  }
+}
+
+if (offsetof<Worker>("results") != L.WORKER_RESULTS) ERROR("Worker drifted from layout.ts");
+if (offsetof<Worker>("moved") != L.WORKER_MOVED) ERROR("Worker drifted from layout.ts");
+if (offsetof<Worker>("bitmap") != L.WORKER_BITMAP) ERROR("Worker drifted from layout.ts");
+if (offsetof<Worker>("scanned") != L.WORKER_SCANNED) ERROR("Worker drifted from layout.ts");
+if (offsetof<Worker>("boundary") != L.WORKER_BOUNDARY) ERROR("Worker drifted from layout.ts");
+if (offsetof<Worker>() > <usize>L.WORKER_FIXED) ERROR("Worker outgrew its fixed part");
