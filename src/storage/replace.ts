@@ -39,6 +39,19 @@ export async function replaceFile(
   await files.syncFolder(folderOf(path));
 }
 
+/** Throws unless a file of so many bytes can be written and synced in the folder now. */
+export async function probeRoom(files: Files, folder: string, bytes: number): Promise<void> {
+  const path = `${folder}/probe${ASIDE_SUFFIX}`;
+  const file = await files.open(path, "create");
+  try {
+    await file.write(0, [new Uint8Array(bytes)]);
+    await file.sync();
+  } finally {
+    await file.close();
+    await files.remove(path);
+  }
+}
+
 /** Removes what a crash left aside; answers the names. No one may be writing in the folder. */
 export async function removeStrays(files: Files, folder: string): Promise<string[]> {
   const strays = (await files.list(folder)).filter((name) => name.endsWith(ASIDE_SUFFIX));
