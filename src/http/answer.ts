@@ -1,0 +1,108 @@
+/**
+ * Answers are written by hand into bytes: metadata is spliced in as the client sent it, never
+ * parsed again, and numbers are formatted once. A text grows in one piece of memory that is used
+ * again, and is copied out of it when it is done, since a socket may hold on to what it is given.
+ */
+import type { Response } from "express";
+import type { Explanation, Hit } from "../collections/database.ts";
+import { OmenError } from "../errors.ts";
+
+const START_BYTES = 64 * 1024;
+const KEPT_BYTES_MAX = 1024 * 1024;
+export const ANSWER_BYTES_MAX = 512 * 1024 * 1024;
+export const JSON_TYPE = "application/json; charset=utf-8";
+
+export class JsonText {
+  private bytes = Buffer.allocUnsafeSlow(START_BYTES);
+  private length = 0;
+
+  text(text: string): this {
+    // Three bytes are the most that one UTF-16 unit takes.
+    this.reserve(text.length * 3);
+    this.length += this.bytes.write(text, this.length);
+    return this;
+  }
+
+  /** UTF-8 that is JSON already. */
+  splice(json: Uint8Array): this {
+    this.reserve(json.length);
+    this.bytes.set(json, this.length);
+    this.length += json.length;
+    return this;
+  }
+
+  vector(components: Float32Array): this {
+    // In pieces, because one text of 8192 components is long enough to be slow to join.
+    const PIECE = 256;
+    this.text("[");
+    for (let from = 0; from < components.length; from += PIECE) {
+      const to = Math.min(from + PIECE, components.length);
+      let piece = from === 0 ? "" : ",";
+      for (let index = from; index < to; index++) {
+        const component = components[index]!;
+        if (index > from) piece += ",";
+        piece += Object.is(component, -0) ? "-0" : component;
+      }
+      this.text(piece);
+    }
+    return this.text("]");
+  }
+
+  hits(hits: readonly Hit[]): this {
+    let begin = '[{"id":';
+    for (const { id, distance, score, metadata, vector } of hits) {
+      const head = `${begin}${JSON.stringify(id)},"distance":${distance},"score":${score}`;
+      this.text(metadata === undefined ? head : `${head},"metadata":`);
+      if (metadata !== undefined) this.splice(metadata);
+      if (vector !== undefined) this.text(',"vector":').vector(vector);
+      begin = '},{"id":';
+    }
+    return this.text(hits.length === 0 ? "[]" : "}]");
+  }
+
+  explanation({ strategy, matching, ef, distancesComputed }: Explanation): this {
+    const distances = `"distances_computed":${distancesComputed}`;
+    return this.text(`{"strategy":"${strategy}","matching":${matching},"ef":${ef},${distances}}`);
+  }
+
+  /** Gives the text away and begins a new one. */
+  take(): Buffer {
+    const whole = this.bytes.subarray(0, this.length);
+    const taken = this.bytes.length > KEPT_BYTES_MAX ? whole : Buffer.from(whole);
+    this.clear();
+    return taken;
+  }
+
+  /** Also after a failure half way. */
+  clear(): void {
+    if (this.bytes.length > KEPT_BYTES_MAX) this.bytes = Buffer.allocUnsafeSlow(START_BYTES);
+    this.length = 0;
+  }
+
+  private reserve(bytes: number): void {
+    const needed = this.length + bytes;
+    if (needed <= this.bytes.length) return;
+    if (needed > ANSWER_BYTES_MAX) {
+      this.clear();
+      throw new OmenError(
+        "INVALID_REQUEST",
+        `the answer would pass ${ANSWER_BYTES_MAX} bytes; ask for fewer rows or less of each`,
+      );
+    }
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2));
+    this.bytes.copy(grown, 0, 0, this.length);
+    this.bytes = grown;
+  }
+}
+
+export function sendJson(response: Response, body: Buffer | string, status = 200): void {
+  response.statusCode = status;
+  response.setHeader("Content-Type", JSON_TYPE);
+  response.setHeader("Content-Length", Buffer.byteLength(body));
+  response.end(body);
+}
+
+/** Milliseconds since `startedAtMs`, to the microsecond. */
+export function tookMs(startedAtMs: number): number {
+  return Math.round((performance.now() - startedAtMs) * 1000) / 1000;
+}

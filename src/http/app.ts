@@ -1,0 +1,144 @@
+/**
+ * The app: every request gets an id and the safe headers, an operation is found in the table, the
+ * guard and the rate limit look at it before its body is read, and what goes wrong anywhere comes
+ * out of one handler.
+ */
+import { randomBytes } from "node:crypto";
+import express, { type Express, type RequestHandler, type Response, Router } from "express";
+import helmet from "helmet";
+import type { Logger } from "pino";
+import { OmenError } from "../errors.ts";
+import { createGuard, createRateLimit } from "./auth.ts";
+import { allowOrigins } from "./cors.ts";
+import type { Door, Handlers } from "./door.ts";
+import { createRequestLog, type RequestLog } from "./log.ts";
+import { createMetrics, NO_OPERATION, observeRequest } from "./metrics.ts";
+import { methodsAt, type OperationName, operationNames, operationOf } from "./operations.ts";
+import { problemHandler } from "./problem.ts";
+import { collectionRoutes } from "./routes/collections.ts";
+import { searchRoutes } from "./routes/search.ts";
+import { systemRoutes } from "./routes/system.ts";
+import { vectorRoutes } from "./routes/vectors.ts";
+
+export interface AppParts extends Door {
+  readonly log: Logger;
+}
+
+const REQUEST_ID = /^[\w.:+/=-]{1,128}$/;
+
+/** One app a listener thread; all of them share what `control` and `database` hold. */
+export function createApp(parts: AppParts): Express {
+  const { database, config, control, version } = parts;
+  const metrics = createMetrics(database, control, version);
+  const handlers: Handlers<OperationName> = {
+    ...searchRoutes(parts),
+    ...vectorRoutes(parts),
+    ...collectionRoutes(parts),
+    ...systemRoutes(parts, metrics),
+  };
+  const requestLog = createRequestLog(parts.log);
+  const guard = createGuard(config, control);
+  const rateLimit = createRateLimit(config, control);
+  const gates = rateLimit === undefined ? [guard] : [guard, rateLimit];
+
+  const app = express();
+  app.disable("x-powered-by").disable("etag").set("query parser", "simple");
+  app.enable("strict routing").enable("case sensitive routing");
+  if (config.trustProxy !== undefined) app.set("trust proxy", config.trustProxy);
+
+  app.use(begin(requestLog, parts));
+  if (config.corsOrigins.length > 0) app.use(allowOrigins(config.corsOrigins));
+  // Express would answer it for each router by itself, knowing only that router's methods.
+  app.use((request, response, next) => {
+    if (request.method === "OPTIONS") nothingHere(request, response, next);
+    else next();
+  });
+  const options = { mergeParams: true, strict: true, caseSensitive: true };
+  const verbs = Router(options);
+  const server = Router(options);
+  for (const [index, name] of operationNames.entries()) {
+    const { scope, method, path, isOpen } = operationOf(name);
+    const enter: RequestHandler = (_request, response, next) => {
+      response.locals.operation = index;
+      next();
+    };
+    const isUnguarded =
+      isOpen ||
+      (name === "metrics" && config.metricsPublic) ||
+      (name === "openapi" && config.docsPublic);
+    const chain = [enter, ...(isUnguarded ? [] : gates), handlers[name]];
+    const router = scope === "collection" ? verbs : server;
+    router[method](path.replaceAll(/\{(\w+)\}/g, ":$1"), ...chain);
+  }
+  app.use("/", verbs);
+  app.use("/", server);
+  app.use("/collections/:collection", verbs);
+  app.use(...gates, nothingHere);
+  app.use(problemHandler(requestLog));
+  return app;
+}
+
+/** What every request has before anything can refuse it. */
+function begin(requestLog: RequestLog, { control }: AppParts): RequestHandler {
+  const safeHeaders = recordHeaders();
+  const prefix = randomBytes(6).toString("base64url");
+  let requestCount = 0;
+
+  function count(this: Response): void {
+    const { operation, startedAtMs } = this.locals;
+    observeRequest(control, operation, this.statusCode, performance.now() - startedAtMs);
+  }
+
+  return (request, response, next) => {
+    const { locals } = response;
+    locals.startedAtMs = performance.now();
+    locals.operation = NO_OPERATION;
+    const offered = request.headers["x-request-id"];
+    const isSane = typeof offered === "string" && REQUEST_ID.test(offered);
+    locals.requestId = isSane ? offered : `${prefix}-${(requestCount++).toString(36)}`;
+    response.setHeader("X-Request-Id", locals.requestId);
+    for (const [name, value] of safeHeaders) response.setHeader(name, value);
+    response.once("close", count);
+    requestLog.begun(request, response);
+    next();
+  };
+}
+
+/** Helmet sets the same headers on every answer, so it is asked once. */
+function recordHeaders(): [string, string][] {
+  const headers = new Map<string, string>();
+  const recorder = {
+    setHeader: (name: string, value: string) => headers.set(name, value),
+    removeHeader: (name: string) => headers.delete(name),
+  };
+  const set = helmet({
+    // Answers are data: nothing in them is to be loaded, framed or guessed at.
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+    },
+    crossOriginOpenerPolicy: false,
+    // Who may read an answer is said by CORS.
+    crossOriginResourcePolicy: { policy: "cross-origin" },
+    originAgentCluster: false,
+    strictTransportSecurity: false,
+    xDnsPrefetchControl: false,
+    xDownloadOptions: false,
+    xPermittedCrossDomainPolicies: false,
+    xXssProtection: false,
+  });
+  set({} as never, recorder as never, () => undefined);
+  return [...headers.set("Cache-Control", "no-store")];
+}
+
+const nothingHere: RequestHandler = (request, response, next) => {
+  const methods = methodsAt(request.path);
+  if (methods.length === 0) {
+    return next(new OmenError("NOT_FOUND", `there is nothing at ${request.path.slice(0, 200)}`));
+  }
+  response.setHeader("Allow", methods.join(", "));
+  if (request.method === "OPTIONS") return void response.status(204).end();
+  next(
+    new OmenError("METHOD_NOT_ALLOWED", `${request.method} is not one of ${methods.join(", ")}`),
+  );
+};

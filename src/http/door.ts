@@ -1,0 +1,84 @@
+/** What the routes are given, and the few questions that all of them ask of it. */
+import type { Request, RequestHandler, Response } from "express";
+import type { CollectionSettings, CollectionView, Database } from "../collections/database.ts";
+import type { Config } from "../config.ts";
+import { OmenError } from "../errors.ts";
+import type { BodyReader, ScannedBody } from "./body.ts";
+import type { Control } from "./meters.ts";
+import type { OperationName } from "./operations.ts";
+import { COLLECTION_NAME } from "./schemas.ts";
+
+export interface Door {
+  readonly database: Database;
+  readonly config: Config;
+  readonly control: Control;
+  readonly bodies: Pick<BodyReader, "read">;
+  readonly version: string;
+}
+
+export type Handlers<Names extends OperationName> = Record<Names, RequestHandler>;
+
+/** The collection that the root's endpoints act on, and that its first write makes. */
+export const DEFAULT_COLLECTION = "default";
+
+export function collectionName(request: Request): string {
+  const name = request.params.collection;
+  return typeof name === "string" ? name : DEFAULT_COLLECTION;
+}
+
+/** undefined only for `default` before its first write; any other name has to be there. */
+export function collectionOf(door: Door, request: Request): CollectionView | undefined {
+  const name = collectionName(request);
+  const collection = COLLECTION_NAME.test(name) ? door.database.collection(name) : undefined;
+  if (collection === undefined && name !== DEFAULT_COLLECTION) refuseMissing(name);
+  return collection;
+}
+
+export function refuseMissing(name: string): never {
+  throw new OmenError("COLLECTION_NOT_FOUND", `no collection is named ${JSON.stringify(name)}`);
+}
+
+export function defaultSettings(
+  dimensions: number,
+  metric: CollectionSettings["metric"],
+): CollectionSettings {
+  return { dimensions, metric, quantization: "sq8", m: 16, efConstruction: 64, efSearch: 96 };
+}
+
+/**
+ * Reads and checks the body, hands it to `use`, and gives its memory back whatever happens. There is
+ * little of it, so whoever has to wait for others gives it back before.
+ */
+export async function withBody<Body>(
+  door: Door,
+  request: Request,
+  response: Response,
+  check: (value: unknown) => Body,
+  use: (body: Body, scanned: ScannedBody) => Promise<void> | void,
+): Promise<void> {
+  const reading = door.bodies.read(request);
+  if (request.headers.expect !== undefined) await goOn(reading, response);
+  const scanned = await reading;
+  try {
+    await use(check(scanned.value), scanned);
+  } finally {
+    scanned.release();
+  }
+}
+
+/** Asks a client that waits with its body to send it, unless its headers were refused already. */
+async function goOn(reading: Promise<unknown>, response: Response): Promise<void> {
+  await Promise.race([reading, undefined]);
+  response.locals.isContinued = true;
+  response.writeContinue();
+}
+
+/** Lets other requests have their turn when the work since `begunAtMs` has been long. */
+const SLICE_MS = 4;
+export function isTurnOver(begunAtMs: number): boolean {
+  return performance.now() - begunAtMs > SLICE_MS;
+}
+
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,54 @@
+/**
+ * The request log. At debug every request is a line; above that only failed ones are, because a
+ * line for each search would cost more than the search. Headers and bodies are never written: they
+ * hold keys and vectors.
+ */
+import type { Request, Response } from "express";
+import type { Logger } from "pino";
+import { pinoHttp } from "pino-http";
+import { ERRORS, type OmenError } from "../errors.ts";
+
+export interface RequestLog {
+  /** At the begin of each request. */
+  begun(request: Request, response: Response): void;
+  failed(request: Request, response: Response, error: OmenError): void;
+}
+
+/** Names and shapes of a line; `statusCode` and times are added when the answer is out. */
+export function createRequestLog(log: Logger): RequestLog {
+  const follow = pinoHttp<Request, Response>({
+    logger: log,
+    customLogLevel: (_request, response, error) => {
+      if (error || response.statusCode >= 500) return "error";
+      return response.statusCode >= 400 ? "info" : "debug";
+    },
+    wrapSerializers: false,
+    serializers: {
+      req: ({ method, path, ip, id }: Request & { id?: unknown }) => ({ method, path, ip, id }),
+      res: ({ statusCode, locals }: Response) => ({ statusCode, code: locals.code }),
+    },
+    genReqId: (_request, response) => response.locals.requestId,
+    customSuccessObject: (_request, response, line) => ({ ...line, responseTime: since(response) }),
+    customErrorObject: (_request, response, _error, line) => ({
+      ...line,
+      responseTime: since(response),
+    }),
+  });
+  const isEveryLogged = log.isLevelEnabled("debug");
+  return {
+    begun(request, response) {
+      if (isEveryLogged) follow(request, response);
+    },
+    failed(request, response, error) {
+      const { status } = ERRORS[error.code];
+      response.locals.code = error.code;
+      if (status >= 500) response.err = (error.cause as Error | undefined) ?? error;
+      // A client that is over its budget must not fill the disk as well.
+      if (!isEveryLogged && status !== 429) follow(request, response);
+    },
+  };
+}
+
+function since(response: Response): number {
+  return Math.round((performance.now() - response.locals.startedAtMs) * 1000) / 1000;
+}

@@ -1,0 +1,140 @@
+/**
+ * The OpenAPI 3.1 document, written from the table of operations and the very schemas that check
+ * requests. What ajv sees as a handle is shown as what a client sends.
+ */
+import { ERRORS, type ErrorCode } from "../errors.ts";
+import { type Operation, operationNames, operationOf, pathsOf } from "./operations.ts";
+import * as schemas from "./schemas.ts";
+
+type Json = { [name: string]: unknown };
+
+/** Schemas that have a name of their own in the document: what the room schemas.ts exports. */
+const NAMED = new Map(
+  Object.entries(schemas).flatMap(([name, value]) =>
+    isSchema(value) && name !== "BatchEnvelope" ? [[value as object, name] as const] : [],
+  ),
+);
+
+const OUR_NAMES: Record<schemas.OurKind, string> = {
+  vector: "Vector",
+  metadata: "Metadata",
+  id: "Id",
+};
+
+/** Any operation may answer these. */
+const ANYWHERE: readonly ErrorCode[] = ["UNAUTHENTICATED", "RATE_LIMITED", "INTERNAL"];
+const WITH_BODY: readonly ErrorCode[] = [
+  ...(["INVALID_REQUEST", "INVALID_JSON", "BODY_TOO_LARGE"] as const),
+  ...(["UNSUPPORTED_MEDIA_TYPE", "REQUEST_TIMEOUT"] as const),
+];
+
+export function openApiDocument(version: string): Json {
+  const paths: Record<string, Json> = {};
+  for (const name of operationNames) {
+    const operation = operationOf(name);
+    pathsOf(operation).forEach((path, index) => {
+      paths[path] ??= {};
+      paths[path][operation.method] = {
+        operationId: index === 0 ? name : `${name}In`,
+        ...describe(operation, path),
+      };
+    });
+  }
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "OmenDB Server",
+      version,
+      description:
+        "A vector database. Paths without /collections act on the collection `default`. Every " +
+        "error is a problem of RFC 9457 with a stable `code`.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    security: [{ key: [] }, { bearer: [] }],
+    paths,
+    components: {
+      securitySchemes: {
+        key: { type: "apiKey", in: "header", name: "X-API-Key" },
+        bearer: { type: "http", scheme: "bearer" },
+      },
+      schemas: {
+        ...Object.fromEntries(
+          Object.entries(OUR_NAMES).map(([kind, name]) => [
+            name,
+            schemas.SHOWN[kind as schemas.OurKind],
+          ]),
+        ),
+        ...Object.fromEntries([...NAMED].map(([schema, name]) => [name, shown(schema, true)])),
+      },
+    },
+  };
+}
+
+function describe(operation: Operation, path: string): Json {
+  const { summary, description, body, isOpen } = operation;
+  const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema:
+      name === "id"
+        ? { type: "string", minLength: 1 }
+        : { type: "string", pattern: schemas.COLLECTION_NAME.source },
+  }));
+  return {
+    summary,
+    ...(description === undefined ? {} : { description }),
+    ...(isOpen ? { security: [] } : {}),
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(body === undefined
+      ? {}
+      : {
+          requestBody: { required: true, content: { "application/json": { schema: shown(body) } } },
+        }),
+    responses: { ...answersOf(operation), ...problemsOf(operation) },
+  };
+}
+
+function answersOf({ answers }: Operation): Json {
+  return Object.fromEntries(
+    Object.entries(answers).map(([status, answer]) => {
+      const [type, schema] =
+        typeof answer === "string"
+          ? [answer.split(";")[0]!, {}]
+          : ["application/json", shown(answer)];
+      const description = status === "503" ? "Not now" : status === "201" ? "Made" : "Done";
+      return [status, { description, content: { [type]: { schema } } }];
+    }),
+  );
+}
+
+function problemsOf({ body, isOpen, errors = [], answers }: Operation): Json {
+  const codes = [...errors, ...(body ? WITH_BODY : []), ...(isOpen ? [] : ANYWHERE)];
+  const byStatus = Map.groupBy(new Set(codes), (code) => ERRORS[code].status);
+  return Object.fromEntries(
+    [...byStatus]
+      .filter(([status]) => !(status in answers))
+      .map(([status, found]) => [
+        status,
+        {
+          description: found.join(", "),
+          content: { "application/problem+json": { schema: shown(schemas.Problem) } },
+        },
+      ]),
+  );
+}
+
+/** The schema as a client sees it: by name where it has one, and our keyword put into words. */
+function shown(schema: unknown, isNamed = false): unknown {
+  if (Array.isArray(schema)) return schema.map((each) => shown(each));
+  if (typeof schema !== "object" || schema === null) return schema;
+  const name = isNamed ? undefined : NAMED.get(schema);
+  if (name !== undefined) return { $ref: `#/components/schemas/${name}` };
+  const ours = (schema as Json)[schemas.KEYWORD] as schemas.OurKind | undefined;
+  if (ours !== undefined) return { $ref: `#/components/schemas/${OUR_NAMES[ours]}` };
+  return Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, shown(value)]));
+}
+
+function isSchema(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "type" in value && "properties" in value;
+}

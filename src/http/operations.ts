@@ -1,0 +1,183 @@
+/**
+ * Everything the server can be asked, in one table: the app binds its routes from it, the metrics
+ * name their series after it, a 405 finds the allowed methods in it, and the OpenAPI document is
+ * written from it.
+ *
+ * Verbs of a collection stand twice: at the root for the collection `default`, and under
+ * /collections/{collection}. The hot ones come first, because Express tries routes in order.
+ */
+import type { ErrorCode } from "../errors.ts";
+import * as schemas from "./schemas.ts";
+
+export interface Operation {
+  readonly method: "get" | "post" | "put" | "delete";
+  /** As OpenAPI writes it. */
+  readonly path: string;
+  readonly scope: "server" | "collection";
+  /** Needs no key, and no rate limit holds it back. */
+  readonly isOpen?: true;
+  readonly summary: string;
+  readonly description?: string;
+  readonly body?: schemas.TSchema;
+  /** What comes back by status; a text is a media type other than JSON. */
+  readonly answers: Readonly<Record<number, schemas.TSchema | string>>;
+  readonly errors?: readonly ErrorCode[];
+}
+
+const writeErrors = [
+  ...(["INVALID_VECTOR", "INVALID_ID", "INVALID_METADATA", "DIMENSION_MISMATCH"] as const),
+  ...(["ZERO_VECTOR", "ROW_NOT_FOUND", "ROW_EXISTS", "COLLECTION_NOT_FOUND"] as const),
+  ...(["OVERLOADED", "READ_ONLY", "MEMORY_LIMIT", "STORAGE_FULL"] as const),
+];
+const searchErrors = [
+  ...(["INVALID_VECTOR", "INVALID_FILTER", "DIMENSION_MISMATCH", "ZERO_VECTOR"] as const),
+  "COLLECTION_NOT_FOUND" as const,
+];
+
+export const OPERATIONS = {
+  search: {
+    ...{ method: "post", path: "/search", scope: "collection" },
+    summary: "Find the nearest rows",
+    description:
+      "Fewer than k come back only when fewer than k rows match. Before the first write the " +
+      "collection `default` answers with no results; another collection that is not there is 404.",
+    ...{ body: schemas.SearchBody, answers: { 200: schemas.Found }, errors: searchErrors },
+  },
+  addRow: {
+    ...{ method: "post", path: "/vectors/add", scope: "collection" },
+    summary: "Write one row",
+    description:
+      "The answer comes when the row is durable and every later search finds it. The first write " +
+      "makes the collection `default`, with the dimensions of its vector and OMENDB_METRIC; any " +
+      "other collection has to be made first.",
+    ...{ body: schemas.AddBody, answers: { 200: schemas.Added }, errors: writeErrors },
+  },
+  addRows: {
+    ...{ method: "post", path: "/vectors/batch", scope: "collection" },
+    summary: "Write many rows, all or none",
+    description: "An id may come once in a batch. Makes the collection `default` as one row does.",
+    body: schemas.BatchBody,
+    answers: { 200: schemas.BatchAdded },
+    errors: [...writeErrors, "BATCH_EMPTY", "DUPLICATE_ID"],
+  },
+  searchMany: {
+    ...{ method: "post", path: "/search/batch", scope: "collection" },
+    summary: "Several searches at once",
+    body: schemas.SearchBatchBody,
+    answers: { 200: schemas.FoundBatch },
+    errors: [...searchErrors, "BATCH_EMPTY"],
+  },
+  getRows: {
+    ...{ method: "post", path: "/vectors/get", scope: "collection" },
+    summary: "Rows by their ids",
+    description: "null stands where no row has the id. Also reaches ids that URLs rewrite: `..`.",
+    body: schemas.GetBody,
+    answers: { 200: schemas.GotRows },
+    errors: ["INVALID_ID", "BATCH_EMPTY", "COLLECTION_NOT_FOUND"],
+  },
+  deleteRows: {
+    ...{ method: "post", path: "/vectors/delete", scope: "collection" },
+    summary: "Delete rows by their ids",
+    description: "Ids that no row has are passed over; `deleted` counts the rows that went.",
+    body: schemas.DeleteBody,
+    answers: { 200: schemas.Deleted },
+    errors: ["INVALID_ID", "BATCH_EMPTY", "COLLECTION_NOT_FOUND", "READ_ONLY"],
+  },
+  getRow: {
+    ...{ method: "get", path: "/vectors/{id}", scope: "collection" },
+    summary: "One row",
+    description: "The ETag is the row's version. An id in a path is percent-encoded.",
+    answers: { 200: schemas.GotRow },
+    errors: ["INVALID_ID", "ROW_NOT_FOUND", "COLLECTION_NOT_FOUND"],
+  },
+  deleteRow: {
+    ...{ method: "delete", path: "/vectors/{id}", scope: "collection" },
+    summary: "Delete one row",
+    description: "A row that is not there is `deleted: 0`. If-Match is refused, not overlooked.",
+    answers: { 200: schemas.Deleted },
+    errors: ["INVALID_ID", "COLLECTION_NOT_FOUND", "READ_ONLY"],
+  },
+  stats: {
+    ...{ method: "get", path: "/stats", scope: "collection" },
+    summary: "Counts and memory",
+    description: "Before the first write `default` counts nothing and has no dimensions.",
+    answers: { 200: schemas.Stats },
+    errors: ["COLLECTION_NOT_FOUND"],
+  },
+  listCollections: {
+    ...{ method: "get", path: "/collections", scope: "server" },
+    summary: "All collections",
+    answers: { 200: schemas.CollectionList },
+  },
+  createCollection: {
+    ...{ method: "put", path: "/collections/{collection}", scope: "server" },
+    summary: "Make a collection",
+    description: "200 when it is there with the same settings already.",
+    body: schemas.CollectionBody,
+    answers: { 201: schemas.Collection, 200: schemas.Collection },
+    errors: ["COLLECTION_EXISTS", "READ_ONLY", "MEMORY_LIMIT"],
+  },
+  getCollection: {
+    ...{ method: "get", path: "/collections/{collection}", scope: "server" },
+    summary: "Settings and stats of a collection",
+    answers: { 200: schemas.Collection },
+    errors: ["COLLECTION_NOT_FOUND"],
+  },
+  dropCollection: {
+    ...{ method: "delete", path: "/collections/{collection}", scope: "server" },
+    summary: "Drop a collection and all its rows",
+    answers: { 200: schemas.Dropped },
+    errors: ["COLLECTION_NOT_FOUND", "READ_ONLY"],
+  },
+  health: {
+    ...{ method: "get", path: "/health", scope: "server", isOpen: true },
+    summary: "How the server is",
+    description: "503 while it loads, with its progress, and while it refuses writes, with why.",
+    answers: { 200: schemas.Health, 503: schemas.Health },
+  },
+  live: {
+    ...{ method: "get", path: "/livez", scope: "server", isOpen: true },
+    summary: "Whether the process answers",
+    answers: { 200: schemas.Live },
+  },
+  ready: {
+    ...{ method: "get", path: "/readyz", scope: "server", isOpen: true },
+    summary: "Whether every collection is loaded",
+    answers: { 200: schemas.Health, 503: schemas.Health },
+  },
+  metrics: {
+    ...{ method: "get", path: "/metrics", scope: "server" },
+    summary: "Metrics of all threads for Prometheus",
+    answers: { 200: "text/plain; version=0.0.4; charset=utf-8" },
+  },
+  openapi: {
+    ...{ method: "get", path: "/openapi.json", scope: "server" },
+    summary: "This document",
+    answers: { 200: "application/json; charset=utf-8" },
+  },
+} as const satisfies Record<string, Operation>;
+
+export type OperationName = keyof typeof OPERATIONS;
+export const operationNames = Object.keys(OPERATIONS) as OperationName[];
+export const operationOf = (name: OperationName): Operation => OPERATIONS[name];
+
+/** Every address of an operation as OpenAPI writes it: two for a verb of a collection. */
+export function pathsOf({ scope, path }: Operation): string[] {
+  return scope === "server" ? [path] : [path, `/collections/{collection}${path}`];
+}
+
+const addresses = operationNames.map(operationOf).flatMap((operation) =>
+  pathsOf(operation).map((path) => ({
+    method: operation.method.toUpperCase(),
+    pattern: new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`),
+  })),
+);
+
+/** What Allow says of an address; empty where there is nothing. */
+export function methodsAt(path: string): string[] {
+  const found = addresses.filter(({ pattern }) => pattern.test(path));
+  if (found.length === 0) return [];
+  const methods = new Set(found.map(({ method }) => method));
+  if (methods.has("GET")) methods.add("HEAD");
+  return [...methods.add("OPTIONS")].sort();
+}

@@ -1,0 +1,114 @@
+/** One search, and many in one request. */
+import type { Static } from "typebox";
+import type {
+  CollectionView,
+  Explanation,
+  SearchAnswer,
+  SearchQuery,
+} from "../../collections/database.ts";
+import { compileFilter } from "../../collections/filter.ts";
+import { JsonText, sendJson, tookMs } from "../answer.ts";
+import type { ScannedBody } from "../body.ts";
+import { collectionOf, type Door, type Handlers, isTurnOver, nextTurn, withBody } from "../door.ts";
+import { checkVector } from "../rows.ts";
+import { SearchBatchBody, SearchBody } from "../schemas.ts";
+import { validator } from "../validate.ts";
+
+const K_DEFAULT = 10;
+const NANOSECONDS_PER_MS = 1e6;
+
+const checkSearch = validator(SearchBody);
+const checkSearches = validator(SearchBatchBody);
+
+/** What a search of a collection without rows found. */
+const NOTHING: SearchAnswer = {
+  hits: [],
+  explanation: { strategy: "exact", matching: 0, ef: 0, distancesComputed: 0 },
+};
+
+export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
+  const { control } = door;
+  /** Only ever filled and emptied without a turn between, so all searches of a thread share it. */
+  const shared = new JsonText();
+
+  async function find(
+    collection: CollectionView | undefined,
+    query: SearchQuery,
+  ): Promise<SearchAnswer> {
+    control.count("searches");
+    if (collection === undefined) return NOTHING;
+    const begunAtMs = performance.now();
+    const answer = await collection.search(query);
+    control.observe("searchTime", (performance.now() - begunAtMs) * NANOSECONDS_PER_MS);
+    control.observe("distances", answer.explanation.distancesComputed);
+    return answer;
+  }
+
+  return {
+    search: (request, response) =>
+      withBody(door, request, response, checkSearch, async (body, scanned) => {
+        const begunAtMs = performance.now();
+        const collection = collectionOf(door, request);
+        const query = queryOf(body, scanned, collection, "");
+        const { hits, explanation } = await find(collection, query);
+        shared.clear();
+        shared.text('{"results":').hits(hits);
+        if (body.explain) shared.text(',"explain":').explanation(explanation);
+        sendJson(response, shared.text(`,"took_ms":${tookMs(begunAtMs)}}`).take());
+      }),
+
+    searchMany: (request, response) =>
+      withBody(door, request, response, checkSearches, async (body, scanned) => {
+        const begunAtMs = performance.now();
+        const collection = collectionOf(door, request);
+        const queries = body.searches.map((search, index) =>
+          queryOf(search, scanned, collection, `/searches/${index}`),
+        );
+        const text = new JsonText().text('{"results":[');
+        const explanations: (Explanation | null)[] = [];
+        let sliceBegunAtMs = begunAtMs;
+        for (const [index, query] of queries.entries()) {
+          const { hits, explanation } = await find(collection, query);
+          text.text(index === 0 ? "" : ",").hits(hits);
+          explanations.push(body.searches[index]!.explain ? explanation : null);
+          if (isTurnOver(sliceBegunAtMs)) {
+            await nextTurn();
+            sliceBegunAtMs = performance.now();
+          }
+        }
+        text.text("]");
+        if (explanations.some((each) => each !== null)) writeExplanations(text, explanations);
+        sendJson(response, text.text(`,"took_ms":${tookMs(begunAtMs)}}`).take());
+      }),
+  };
+}
+
+function queryOf(
+  body: Static<typeof SearchBody>,
+  scanned: ScannedBody,
+  collection: CollectionView | undefined,
+  pointer: string,
+): SearchQuery {
+  const vector = scanned.vector(body.vector).values;
+  if (collection !== undefined) checkVector(vector, collection.settings, `${pointer}/vector`);
+  return {
+    vector,
+    k: body.k ?? K_DEFAULT,
+    ef: body.ef,
+    exact: body.exact ?? false,
+    maxDistance: body.max_distance,
+    filter: body.filter === undefined ? undefined : compileFilter(body.filter, `${pointer}/filter`),
+    includeMetadata: body.include_metadata ?? true,
+    includeVector: body.include_vector ?? false,
+  };
+}
+
+function writeExplanations(text: JsonText, explanations: readonly (Explanation | null)[]): void {
+  text.text(',"explain":[');
+  for (const [index, explanation] of explanations.entries()) {
+    if (index > 0) text.text(",");
+    if (explanation === null) text.text("null");
+    else text.explanation(explanation);
+  }
+  text.text("]");
+}

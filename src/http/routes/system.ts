@@ -1,0 +1,40 @@
+/** How the server is, for people, orchestrators and Prometheus. */
+import type { Response } from "express";
+import { sendJson } from "../answer.ts";
+import type { Door, Handlers } from "../door.ts";
+import { METRICS_TYPE, type Metrics } from "../metrics.ts";
+import { openApiDocument } from "../openapi.ts";
+
+type Names = "health" | "live" | "ready" | "metrics" | "openapi";
+
+export function systemRoutes(door: Door, metrics: Metrics): Handlers<Names> {
+  const document = JSON.stringify(openApiDocument(door.version));
+
+  function answerHealth(response: Response, isWell: boolean): void {
+    const { status, progress, reason } = door.database.health();
+    const uptime_seconds = Math.round(process.uptime() * 1000) / 1000;
+    const body = { status, version: door.version, uptime_seconds, progress, reason };
+    if (!isWell) response.setHeader("Retry-After", "1");
+    sendJson(response, JSON.stringify(body), isWell ? 200 : 503);
+  }
+
+  return {
+    health: (_request, response) =>
+      answerHealth(response, door.database.health().status === "healthy"),
+
+    live: (_request, response) => sendJson(response, '{"status":"alive"}'),
+
+    // Reads go on after a disk fault, so only loading makes it not ready.
+    ready: (_request, response) =>
+      answerHealth(response, door.database.health().status !== "starting"),
+
+    metrics: async (_request, response) => {
+      const text = Buffer.from(await metrics.text());
+      response.setHeader("Content-Type", METRICS_TYPE);
+      response.setHeader("Content-Length", text.length);
+      response.end(text);
+    },
+
+    openapi: (_request, response) => sendJson(response, document),
+  };
+}

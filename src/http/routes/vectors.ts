@@ -1,0 +1,122 @@
+/** Rows in, rows out, rows gone. */
+import type { Request } from "express";
+import type { Row, RowsToWrite } from "../../collections/database.ts";
+import { OmenError } from "../../errors.ts";
+import { JsonText, sendJson } from "../answer.ts";
+import type { ScannedBody } from "../body.ts";
+import {
+  collectionName,
+  collectionOf,
+  type Door,
+  defaultSettings,
+  type Handlers,
+  isTurnOver,
+  nextTurn,
+  withBody,
+} from "../door.ts";
+import { idOfPath, rowsToWrite, rowToWrite } from "../rows.ts";
+import { AddBody, BatchEnvelope, BatchRow, DeleteBody, GetBody } from "../schemas.ts";
+import { validator } from "../validate.ts";
+
+type Names = "addRow" | "addRows" | "getRow" | "getRows" | "deleteRow" | "deleteRows";
+
+const checkAdd = validator(AddBody);
+const checkBatch = validator(BatchEnvelope);
+const checkRow = validator(BatchRow);
+const checkGet = validator(GetBody);
+const checkDelete = validator(DeleteBody);
+
+export function vectorRoutes(door: Door): Handlers<Names> {
+  const { database, control } = door;
+  const { metric } = door.config;
+
+  /** The rows are read before this waits, so the body's memory is free while the write is not. */
+  async function put(request: Request, rows: RowsToWrite, scanned: ScannedBody): Promise<number> {
+    const isMade = collectionOf(door, request) === undefined;
+    const defaults = isMade ? defaultSettings(rows.dimensions, metric) : undefined;
+    const written = database.put(collectionName(request), rows, defaults);
+    scanned.release();
+    const { sequence } = await written;
+    control.count("rowsInserted", rows.ids.length);
+    return sequence;
+  }
+
+  async function remove(request: Request, ids: readonly string[]): Promise<string> {
+    const name = collectionName(request);
+    let deleted = 0;
+    if (collectionOf(door, request) !== undefined) {
+      ({ deleted } = await database.remove(name, ids));
+      control.count("rowsDeleted", deleted);
+    }
+    return `{"status":"ok","deleted":${deleted}}`;
+  }
+
+  return {
+    addRow: (request, response) =>
+      withBody(door, request, response, checkAdd, async (body, scanned) => {
+        const rows = rowToWrite(body, scanned, collectionOf(door, request), metric);
+        const sequence = await put(request, rows, scanned);
+        const id = JSON.stringify(rows.ids[0]);
+        sendJson(response, `{"status":"ok","id":${id},"sequence":${sequence}}`);
+      }),
+
+    addRows: (request, response) =>
+      withBody(door, request, response, checkBatch, async (body, scanned) => {
+        const collection = collectionOf(door, request);
+        const rows = await rowsToWrite(body, scanned, checkRow, collection, metric);
+        const sequence = await put(request, rows, scanned);
+        sendJson(response, `{"status":"ok","count":${rows.ids.length},"sequence":${sequence}}`);
+      }),
+
+    getRow: (request, response) => {
+      const id = idOfPath(request.params.id);
+      const row = collectionOf(door, request)?.get(id);
+      if (row === undefined) throw new OmenError("ROW_NOT_FOUND", `no row has this id`);
+      response.setHeader("ETag", `"${row.version}"`);
+      sendJson(response, writeRow(new JsonText(), row, true).take());
+    },
+
+    getRows: (request, response) =>
+      withBody(door, request, response, checkGet, async (body) => {
+        const collection = collectionOf(door, request);
+        const text = new JsonText().text('{"vectors":[');
+        let begunAtMs = performance.now();
+        for (const [index, id] of body.ids.entries()) {
+          const row = collection?.get(String(id));
+          if (index > 0) text.text(",");
+          if (row === undefined) text.text("null");
+          else writeRow(text, row, body.include_vector ?? true);
+          if (isTurnOver(begunAtMs)) {
+            await nextTurn();
+            begunAtMs = performance.now();
+          }
+        }
+        sendJson(response, text.text("]}").take());
+      }),
+
+    deleteRow: async (request, response) => {
+      if (request.headers["if-match"] !== undefined) {
+        throw new OmenError(
+          "INVALID_REQUEST",
+          "If-Match is not supported here; nothing was deleted",
+        );
+      }
+      sendJson(response, await remove(request, [idOfPath(request.params.id)]));
+    },
+
+    deleteRows: (request, response) =>
+      withBody(door, request, response, checkDelete, async (body, scanned) => {
+        scanned.release();
+        sendJson(response, await remove(request, [...new Set(body.ids.map(String))]));
+      }),
+  };
+}
+
+function writeRow(text: JsonText, row: Row, isVectorIncluded: boolean): JsonText {
+  text.text(`{"id":${JSON.stringify(row.id)}`);
+  if (isVectorIncluded) text.text(',"vector":').vector(row.vector);
+  text.text(',"metadata":');
+  if (row.metadata === undefined) text.text("null");
+  else text.splice(row.metadata);
+  return text.text(`,"version":${row.version}}`);
+}

@@ -1,0 +1,114 @@
+/**
+ * The HTTP server around the app: how long a client may take, how many there may be, what those get
+ * whose bytes are no HTTP, and how to stop without cutting off an answer.
+ */
+import { randomUUID } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Express } from "express";
+import type { Config } from "../config.ts";
+import { type ErrorCode, OmenError } from "../errors.ts";
+import { PROBLEM_TYPE, problemOf } from "./problem.ts";
+
+const HEADER_BYTES_MAX = 16 * 1024;
+const TIMEOUT_CHECK_MS = 500;
+const IDLE_CHECK_MS = 25;
+
+export interface HttpServer {
+  /** Not listening yet: the caller says where, and whether the port is shared. */
+  readonly server: Server;
+  /**
+   * Stops accepting, lets requests in flight finish, and cuts those that are not done after
+   * `deadlineMs`. Resolves with how many connections were cut.
+   */
+  close(deadlineMs: number): Promise<number>;
+}
+
+export function createHttpServer(app: Express, config: Config): HttpServer {
+  const server = createServer({
+    maxHeaderSize: HEADER_BYTES_MAX,
+    headersTimeout: Math.min(config.headersTimeoutMs, config.requestTimeoutMs),
+    requestTimeout: config.requestTimeoutMs,
+    keepAliveTimeout: config.keepAliveTimeoutMs,
+    connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    noDelay: true,
+  });
+  server.maxConnections = config.connectionsMax;
+  const answers = new WeakMap<Socket, ServerResponse>();
+  let isClosing = false;
+
+  function handle(request: IncomingMessage, response: ServerResponse): void {
+    answers.set(request.socket, response);
+    if (isClosing) response.setHeader("Connection", "close");
+    app(request, response);
+  }
+  server.on("request", handle);
+  // Whoever asks before sending a body is told to go on by the route, after the guard.
+  server.on("checkContinue", handle);
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    refuse(error, socket, answers.get(socket));
+  });
+
+  async function close(deadlineMs: number): Promise<number> {
+    isClosing = true;
+    const connections = new Promise<number>((resolve) => {
+      server.getConnections((_error, count) => resolve(count ?? 0));
+    });
+    if ((await connections) === 0 && !server.listening) return 0;
+    return stop(server, deadlineMs);
+  }
+  return { server, close };
+}
+
+/** A kept-alive connection becomes idle whenever its answer is out, so idle ones are looked for. */
+function stop(server: Server, deadlineMs: number): Promise<number> {
+  return new Promise((resolve) => {
+    let cut = 0;
+    const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
+    const deadline = setTimeout(() => {
+      server.getConnections((_error, count) => {
+        cut = count ?? 0;
+        server.closeAllConnections();
+      });
+    }, deadlineMs);
+    server.close(() => {
+      clearInterval(idle);
+      clearTimeout(deadline);
+      resolve(cut);
+    });
+    server.closeIdleConnections();
+  });
+}
+
+/** Node found no request in the bytes, or waited too long for one. There is no app to ask. */
+function refuse(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  answer: ServerResponse | undefined,
+): void {
+  const isAnswered = answer?.headersSent === true && !answer.writableFinished;
+  if (error.code === "ECONNRESET" || !socket.writable || isAnswered) {
+    socket.destroy();
+    return;
+  }
+  const problem = problemOf(refusalOf(error.code), "", randomUUID());
+  const body = Buffer.from(JSON.stringify(problem));
+  const head = [
+    `HTTP/1.1 ${problem.status} ${problem.code}`,
+    `Content-Type: ${PROBLEM_TYPE}`,
+    `Content-Length: ${body.length}`,
+    "Connection: close",
+    "X-Content-Type-Options: nosniff",
+  ];
+  socket.end(Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), body]));
+}
+
+function refusalOf(code: string | undefined): OmenError {
+  const [known, detail]: [ErrorCode, string] =
+    code === "HPE_HEADER_OVERFLOW"
+      ? ["HEADERS_TOO_LARGE", `the headers are over ${HEADER_BYTES_MAX} bytes`]
+      : code === "ERR_HTTP_REQUEST_TIMEOUT"
+        ? ["REQUEST_TIMEOUT", "the request did not arrive in time"]
+        : ["INVALID_REQUEST", "the bytes are no HTTP request"];
+  return new OmenError(known, detail);
+}

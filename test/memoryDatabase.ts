@@ -1,0 +1,196 @@
+/**
+ * The Database as plainly as it can be written: rows in a Map, every search compares with every row.
+ * The HTTP tests run over it, and it is what the real one is compared with.
+ */
+import type {
+  CollectionSettings,
+  CollectionStats,
+  CollectionView,
+  Database,
+  Health,
+  Hit,
+  Row,
+  RowsToWrite,
+  SearchAnswer,
+  SearchQuery,
+} from "../src/collections/database.ts";
+import { OmenError } from "../src/errors.ts";
+
+const NO_BYTES = { vectors: 0, codes: 0, graph: 0, ids: 0, metadata: 0, columns: 0, free: 0 };
+
+/** Computed in double precision from the float32 components, and not rounded. */
+export function distanceBetween(
+  metric: CollectionSettings["metric"],
+  a: Float32Array,
+  b: Float32Array,
+): number {
+  let dot = 0;
+  let squares = 0;
+  let aSquares = 0;
+  let bSquares = 0;
+  for (let index = 0; index < a.length; index++) {
+    dot += a[index]! * b[index]!;
+    squares += (a[index]! - b[index]!) ** 2;
+    aSquares += a[index]! ** 2;
+    bSquares += b[index]! ** 2;
+  }
+  if (metric === "l2") return Math.sqrt(squares);
+  return metric === "dot" ? -dot : 1 - dot / Math.sqrt(aSquares * bSquares);
+}
+
+export function scoreOf(metric: CollectionSettings["metric"], distance: number): number {
+  if (metric === "l2") return 1 / (1 + distance);
+  return metric === "dot" ? -distance : 1 - distance;
+}
+
+export class MemoryCollection implements CollectionView {
+  readonly name: string;
+  readonly settings: CollectionSettings;
+  readonly rows = new Map<string, Row>();
+  sequence = 0;
+
+  constructor(name: string, settings: CollectionSettings) {
+    this.name = name;
+    this.settings = settings;
+  }
+
+  async search(query: SearchQuery): Promise<SearchAnswer> {
+    const { metric } = this.settings;
+    this.check(query.vector);
+    const matching = [...this.rows.values()].filter(
+      ({ metadata }) => query.filter?.matches(parse(metadata)) ?? true,
+    );
+    const hits = matching
+      .map((row) => ({ row, distance: distanceBetween(metric, query.vector, row.vector) }))
+      .filter(({ distance }) => distance <= (query.maxDistance ?? Number.POSITIVE_INFINITY))
+      .sort((a, b) => a.distance - b.distance || compareIds(a.row.id, b.row.id))
+      .slice(0, query.k)
+      .map(({ row, distance }): Hit => {
+        const hit = { id: row.id, distance, score: scoreOf(metric, distance) };
+        return {
+          ...hit,
+          ...(query.includeMetadata ? { metadata: row.metadata } : {}),
+          ...(query.includeVector ? { vector: row.vector } : {}),
+        };
+      });
+    const explanation = {
+      strategy: "exact" as const,
+      matching: matching.length,
+      ef: 0,
+      distancesComputed: matching.length,
+    };
+    return { hits, explanation };
+  }
+
+  get(id: string): Row | undefined {
+    return this.rows.get(id);
+  }
+
+  stats(): CollectionStats {
+    const bytes = this.rows.size * this.settings.dimensions * 4;
+    return {
+      vectors: this.rows.size,
+      deleted: 0,
+      sequence: this.sequence,
+      indexed: this.rows.size,
+      unindexed: 0,
+      memoryBytes: bytes,
+      memory: { ...NO_BYTES, vectors: bytes },
+      bytesPerVector: this.rows.size === 0 ? 0 : bytes / this.rows.size,
+    };
+  }
+
+  check(vector: Float32Array): void {
+    const { dimensions, metric } = this.settings;
+    if (vector.length !== dimensions) {
+      const message = `expected ${dimensions} dimensions, got ${vector.length}`;
+      throw new OmenError("DIMENSION_MISMATCH", message);
+    }
+    if (metric === "cosine" && vector.every((component) => component === 0)) {
+      throw new OmenError("ZERO_VECTOR", "every component is zero");
+    }
+  }
+}
+
+export class MemoryDatabase implements Database {
+  readonly threads = 1;
+  readonly wasmVariant = "none";
+  readonly found = new Map<string, MemoryCollection>();
+  /** For tests of what a door does with each. */
+  healthNow: Health = { status: "healthy" };
+
+  collection(name: string): MemoryCollection | undefined {
+    return this.found.get(name);
+  }
+
+  collections(): MemoryCollection[] {
+    return [...this.found.values()];
+  }
+
+  async create(name: string, settings: CollectionSettings): Promise<{ created: boolean }> {
+    const existing = this.found.get(name);
+    if (existing === undefined) {
+      this.found.set(name, new MemoryCollection(name, settings));
+      return { created: true };
+    }
+    if (JSON.stringify(existing.settings) === JSON.stringify(settings)) return { created: false };
+    throw new OmenError("COLLECTION_EXISTS", `${name} exists with other settings`);
+  }
+
+  async drop(name: string): Promise<{ dropped: boolean }> {
+    return { dropped: this.found.delete(name) };
+  }
+
+  async put(
+    name: string,
+    rows: RowsToWrite,
+    defaults?: CollectionSettings,
+  ): Promise<{ sequence: number }> {
+    const collection =
+      this.found.get(name) ?? (defaults && new MemoryCollection(name, defaults)) ?? missing(name);
+    const { ids, dimensions, vectors, metadata, mode } = rows;
+    const copies = ids.map((_, index) =>
+      vectors.slice(index * dimensions, (index + 1) * dimensions),
+    );
+    for (const copy of copies) collection.check(copy);
+    for (const id of ids) {
+      const exists = collection.rows.has(id);
+      if (mode === "insert" && exists) throw new OmenError("ROW_EXISTS", `row "${id}" exists`);
+      if (mode === "update" && !exists) throw new OmenError("ROW_NOT_FOUND", `no row "${id}"`);
+    }
+    const version = ++collection.sequence;
+    for (const [index, id] of ids.entries()) {
+      const vector = copies[index]!;
+      collection.rows.set(id, { id, vector, metadata: metadata[index]?.slice(), version });
+    }
+    this.found.set(name, collection);
+    return { sequence: version };
+  }
+
+  async remove(
+    name: string,
+    ids: readonly string[],
+  ): Promise<{ deleted: number; sequence: number }> {
+    const collection = this.found.get(name) ?? missing(name);
+    const deleted = ids.filter((id) => collection.rows.delete(id)).length;
+    if (deleted > 0) collection.sequence++;
+    return { deleted, sequence: collection.sequence };
+  }
+
+  health(): Health {
+    return this.healthNow;
+  }
+}
+
+function missing(name: string): never {
+  throw new OmenError("COLLECTION_NOT_FOUND", `no collection is named "${name}"`);
+}
+
+function parse(metadata: Uint8Array | undefined): unknown {
+  return metadata === undefined ? undefined : JSON.parse(new TextDecoder().decode(metadata));
+}
+
+/** As bytes of UTF-8, which is the order of code points. */
+function compareIds(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
