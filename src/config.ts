@@ -73,7 +73,7 @@ const SETTINGS: Record<string, Setting> = {
     help: "folder that holds the data",
   },
   API_KEY: {
-    ...{ key: "apiKey", ...none, kind: text(1, 512) },
+    ...{ key: "apiKey", ...none, kind: text(1, 512, "ASCII characters", /^[!-~]([ -~]*[!-~])?$/) },
     help: "the key that clients must send",
   },
   METRIC: {
@@ -255,10 +255,10 @@ function editDistance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-function text(lengthMin: number, lengthMax: number): Kind {
-  const fits = ({ length }: string) => length >= lengthMin && length <= lengthMax;
-  const read = (given: string) => (fits(given) && !given.includes("\0") ? given : undefined);
-  return { expected: `${lengthMin} to ${lengthMax} characters`, read };
+function text(min: number, max: number, what = "characters", pattern = /^[^\0]*$/): Kind {
+  const fits = ({ length }: string) => length >= min && length <= max;
+  const read = (given: string) => (fits(given) && pattern.test(given) ? given : undefined);
+  return { expected: `${min} to ${max} ${what}`, read };
 }
 
 function wholeNumber(min: number, max: number, unit = 1): Kind {

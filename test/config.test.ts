@@ -75,8 +75,11 @@ describe("config", () => {
   it("never shows a key", () => {
     const key = "k".repeat(600);
     expect(refusal({ OMENDB_API_KEY: key })).to.equal(
-      "OMENDB_API_KEY: expected 1 to 512 characters, got 600 characters",
+      "OMENDB_API_KEY: expected 1 to 512 ASCII characters, got 600 characters",
     );
+    for (const wrong of ["kéy", " key", "key ", "k\ney"]) {
+      expect(refusal({ OMENDB_API_KEY: wrong })).to.contain("ASCII");
+    }
   });
 
   it("reads lists", () => {

@@ -87,8 +87,7 @@ function storeOf(windows: Windows): Store {
 function keyOf(request: Request): string | undefined {
   const { "x-api-key": key, authorization } = request.headers;
   if (typeof key === "string" && key !== "") return key;
-  const [scheme, token] = authorization?.split(" ", 2) ?? [];
-  return scheme?.toLowerCase() === "bearer" && token ? token : undefined;
+  return authorization?.match(/^bearer +(.+)$/i)?.[1];
 }
 
 /** An IPv6 client owns a whole network, so the network is what is counted. */
