@@ -121,7 +121,11 @@ export interface Database {
   create(name: string, settings: CollectionSettings): Promise<{ created: boolean }>;
   drop(name: string): Promise<{ dropped: boolean }>;
   /** Creates the collection from `defaults` when it is not there yet. */
-  put(name: string, rows: RowsToWrite, defaults?: CollectionSettings): Promise<{ sequence: number }>;
+  put(
+    name: string,
+    rows: RowsToWrite,
+    defaults?: CollectionSettings,
+  ): Promise<{ sequence: number }>;
   remove(name: string, ids: readonly string[]): Promise<{ deleted: number; sequence: number }>;
   health(): Health;
   readonly threads: number;

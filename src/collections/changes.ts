@@ -1,0 +1,178 @@
+/**
+ * How a collection changes: on the writer's thread, by frames, in order. `decide` says what a frame needs and refuses
+ * what cannot be; after that `apply` cannot fail.
+ *
+ * An update takes a new slot and leaves the old one to readers of older snapshots. Nothing that a frame brings is seen
+ * until its sequence is published, so a batch appears at once; ids that a frame removes keep their positions until then.
+ */
+import { NO_SLOT } from "../engine/shard.ts";
+import { OmenError } from "../errors.ts";
+import {
+  FRAME_PUT,
+  FRAME_REMOVE,
+  forEachRecord,
+  readHeader,
+  vectorsOffset,
+} from "../storage/frame.ts";
+import type { Collection, Part } from "./collection.ts";
+import type { WriteMode } from "./database.ts";
+import { Rows } from "./rows.ts";
+
+/** Slots that only updates may take, so that a full shard can still change its rows: one in this many. */
+const RESERVE_SHARE = 64;
+/** No record is larger: 64 KiB of metadata, the longest id, and what their size class rounds up to. */
+const RECORD_BYTES_MAX = 128 * 1024;
+/** Rows applied before others get the thread. */
+const SLICE_ROWS = 2000;
+/** Ids named in an error; the rest are counted. */
+const NAMED_MAX = 5;
+
+interface Place {
+  readonly part: Part;
+  readonly position: number;
+  readonly slot: number;
+}
+
+const decoder = new TextDecoder();
+
+/** Where an id lives now, for the writer: the newest row, published or not. */
+function locate(
+  collection: Collection,
+  id: Uint8Array,
+  start: number,
+  length: number,
+): Place | undefined {
+  for (const part of collection.parts) {
+    const hash = part.rows.hash(id, start, length);
+    const position = part.rows.find(id, start, length, hash);
+    if (position < 0) continue;
+    const slot = part.rows.slotAt(position);
+    if (slot !== NO_SLOT && part.shard.death(slot) === 0) return { part, position, slot };
+  }
+  return undefined;
+}
+
+/** Refuses a frame of other dimensions, and one whose mode its ids do not allow. Throws OmenError. */
+export function decide(collection: Collection, frame: Uint8Array, mode: WriteMode): void {
+  const { kind, dimensions } = readHeader(frame);
+  if (kind === FRAME_PUT && dimensions !== collection.settings.dimensions) {
+    const expected = collection.settings.dimensions;
+    const message = `expected ${expected} dimensions, got ${dimensions}`;
+    throw new OmenError("DIMENSION_MISMATCH", message);
+  }
+  if (mode === "upsert") return;
+  const offenders: string[] = [];
+  forEachRecord(frame, (_row, _record, id, idBytes) => {
+    const exists = locate(collection, frame, id, idBytes) !== undefined;
+    if (exists === (mode === "insert"))
+      offenders.push(decoder.decode(frame.slice(id, id + idBytes)));
+  });
+  if (offenders.length === 0) return;
+  const named = offenders.slice(0, NAMED_MAX).map((id) => JSON.stringify(id));
+  const more = offenders.length > NAMED_MAX ? ` and ${offenders.length - NAMED_MAX} more` : "";
+  if (mode === "insert") throw new OmenError("ROW_EXISTS", `exists already: ${named}${more}`);
+  throw new OmenError("ROW_NOT_FOUND", `not there to update: ${named}${more}`);
+}
+
+/** Whether the shards take the whole frame; if not, another one must be opened first. */
+export function hasRoom(collection: Collection, frame: Uint8Array): boolean {
+  let heapBytes = 0;
+  forEachRecord(frame, (_row, _record, _id, idBytes, _metadata, metadataBytes) => {
+    heapBytes += Rows.heapBytes(idBytes, metadataBytes);
+  });
+  let slotsLeft = 0;
+  let heapLeft = 0;
+  for (const part of collection.parts) {
+    if (!isOpen(part)) continue;
+    slotsLeft += part.shard.slotsLeft - reserveOf(part);
+    heapLeft += part.rows.heapLeft - RECORD_BYTES_MAX;
+  }
+  return slotsLeft >= readHeader(frame).count && heapLeft >= heapBytes;
+}
+
+/** An open shard takes new ids. */
+function isOpen({ shard, rows }: Part): boolean {
+  return shard.slotsLeft > reserveOf({ shard, rows }) && rows.heapLeft > RECORD_BYTES_MAX;
+}
+
+function reserveOf({ shard }: Part): number {
+  return Math.ceil(shard.capacity / RESERVE_SHARE);
+}
+
+/** Changes the collection by one sealed frame and publishes it. Returns how many rows it removed or replaced. */
+export async function apply(collection: Collection, frame: Uint8Array): Promise<number> {
+  const header = readHeader(frame);
+  if (header.kind === FRAME_PUT) return put(collection, frame);
+  if (header.kind === FRAME_REMOVE) return remove(collection, frame, header.sequence);
+  collection.publish(header.sequence);
+  return 0;
+}
+
+async function put(collection: Collection, frame: Uint8Array): Promise<number> {
+  const { sequence, count, dimensions } = readHeader(frame);
+  const start = vectorsOffset(readHeader(frame));
+  const vectors = new Float32Array(frame.buffer, frame.byteOffset + start, count * dimensions);
+  const gone: Place[] = [];
+  let replaced = 0;
+  const records = recordsOf(frame, count);
+  for (let row = 0; row < count; row++) {
+    if (row > 0 && row % SLICE_ROWS === 0) await collection.thread.pause();
+    const record = records[row * 3]!;
+    const idBytes = records[row * 3 + 1]!;
+    const metadataBytes = records[row * 3 + 2]!;
+    const before = locate(collection, frame, record + 8, idBytes);
+    const part = partFor(collection, before, Rows.heapBytes(idBytes, metadataBytes));
+    const slot = part.shard.takeSlot();
+    part.shard.vector(slot).set(vectors.subarray(row * dimensions, (row + 1) * dimensions));
+    part.rows.store(slot, frame, record, idBytes, metadataBytes);
+    const isSamePart = before?.part === part;
+    part.shard.engine.publishRow(slot, isSamePart ? before.slot : NO_SLOT, sequence);
+    if (isSamePart) part.rows.turn(before.position, slot);
+    else part.rows.insert(part.rows.hash(frame, record + 8, idBytes), slot);
+    if (before) {
+      before.part.shard.engine.retireRow(before.slot, sequence);
+      replaced++;
+      if (!isSamePart) gone.push(before);
+    }
+  }
+  collection.publish(sequence);
+  for (const { part, position } of gone) part.rows.remove(position);
+  return replaced;
+}
+
+/** Offsets and lengths of a frame's records, three numbers a row. */
+function recordsOf(frame: Uint8Array, count: number): Uint32Array {
+  const records = new Uint32Array(count * 3);
+  forEachRecord(frame, (row, record, _id, idBytes, _metadata, metadataBytes) => {
+    records[row * 3] = record;
+    records[row * 3 + 1] = idBytes;
+    records[row * 3 + 2] = metadataBytes;
+  });
+  return records;
+}
+
+/** An update stays in its row's shard while that has room; everything else goes to the first open one. */
+function partFor(collection: Collection, before: Place | undefined, heapBytes: number): Part {
+  const home = before?.part;
+  if (home && home.shard.slotsLeft > 0 && home.rows.heapLeft >= heapBytes) return home;
+  const open = collection.parts.find(isOpen);
+  if (!open) throw new OmenError("ENGINE_FAULT", "a frame was applied without room for its rows");
+  return open;
+}
+
+async function remove(
+  collection: Collection,
+  frame: Uint8Array,
+  sequence: number,
+): Promise<number> {
+  const gone: Place[] = [];
+  forEachRecord(frame, (_row, _record, id, idBytes) => {
+    const place = locate(collection, frame, id, idBytes);
+    if (!place) return;
+    place.part.shard.engine.retireRow(place.slot, sequence);
+    gone.push(place);
+  });
+  collection.publish(sequence);
+  for (const { part, position } of gone) part.rows.remove(position);
+  return gone.length;
+}

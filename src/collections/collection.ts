@@ -1,0 +1,212 @@
+/**
+ * A collection as a thread holds it: its settings, the state that all threads share, and its shards. Reading is here
+ * and in search.ts; only changes.ts, on the writer's thread, alters anything.
+ *
+ * A reader takes the published sequence as its snapshot and sees exactly the writes up to it. A row born later, or dead
+ * by then, is passed by; an update's new slot names the one it replaced, so that an older snapshot finds that.
+ */
+import { NO_SLOT, Shard, type ShardSettings } from "../engine/shard.ts";
+import type { Variant } from "../engine/variant.ts";
+import type {
+  CollectionSettings,
+  CollectionStats,
+  CollectionView,
+  MemoryBytes,
+  Row,
+  SearchAnswer,
+  SearchQuery,
+} from "./database.ts";
+import { Rows } from "./rows.ts";
+import { search } from "./search.ts";
+
+/** One shard's two memories, as they are handed from thread to thread. */
+export interface ShardMemories {
+  readonly vectors: WebAssembly.Memory;
+  readonly rows: WebAssembly.Memory;
+}
+
+/** All that another thread needs to hold the collection too. */
+export interface CollectionParts {
+  readonly name: string;
+  readonly settings: CollectionSettings;
+  readonly state: SharedArrayBuffer;
+  readonly shards: readonly ShardMemories[];
+}
+
+/** How this thread works: which engine, as which worker, and how it lets others run between slices. */
+export interface Thread {
+  readonly variant: Variant;
+  readonly worker: number;
+  /** Yields to the event loop. */
+  pause(): Promise<void>;
+}
+
+/** A shard and its rows. */
+export interface Part {
+  readonly shard: Shard;
+  readonly rows: Rows;
+}
+
+// Shared state: the published sequence as u64, then words.
+export const STATE_BYTES = 64;
+const SEQUENCE = 0;
+/** Rows whose frames are admitted but not applied. */
+const ADMITTED = 2;
+
+const encoder = new TextEncoder();
+/** A reader whose row is given away again and again gives up looking at this many tries. */
+const LOOKS_MAX = 100;
+
+export class Collection implements CollectionView {
+  readonly name: string;
+  readonly settings: CollectionSettings;
+  readonly thread: Thread;
+  readonly parts: Part[] = [];
+  readonly #memories: ShardMemories[] = [];
+  readonly #state: SharedArrayBuffer;
+  readonly #words: Int32Array;
+  readonly #sequences: BigInt64Array;
+
+  constructor(thread: Thread, from: CollectionParts) {
+    this.thread = thread;
+    this.name = from.name;
+    this.settings = from.settings;
+    this.#state = from.state;
+    this.#words = new Int32Array(from.state);
+    this.#sequences = new BigInt64Array(from.state);
+    for (const memories of from.shards) this.attach(memories);
+  }
+
+  get memories(): CollectionParts {
+    const { name, settings } = this;
+    return { name, settings, state: this.#state, shards: [...this.#memories] };
+  }
+
+  /** Takes up a shard that was opened on the writer's thread. */
+  attach(memories: ShardMemories): void {
+    const shard = new Shard(this.thread.variant, memories.vectors, this.thread.worker);
+    this.parts.push({ shard, rows: new Rows(memories.rows) });
+    this.#memories.push(memories);
+  }
+
+  /** The sequence of the last write that readers see. */
+  get sequence(): number {
+    return Number(Atomics.load(this.#sequences, SEQUENCE));
+  }
+
+  /** Writer only: from here on every reader sees the writes up to `sequence`. */
+  publish(sequence: number): void {
+    Atomics.store(this.#sequences, SEQUENCE, BigInt(sequence));
+  }
+
+  /** Rows that are on their way to the writer or wait to be linked. */
+  get backlog(): number {
+    let rows = Atomics.load(this.#words, ADMITTED);
+    for (const { shard } of this.parts) rows += shard.tail;
+    return rows;
+  }
+
+  admit(rows: number): void {
+    Atomics.add(this.#words, ADMITTED, rows);
+  }
+
+  get live(): number {
+    return this.parts.reduce((sum, { shard }) => sum + shard.live, 0);
+  }
+
+  async search(query: SearchQuery): Promise<SearchAnswer> {
+    return search(this, query);
+  }
+
+  get(id: string): Row | undefined {
+    const bytes = encoder.encode(id);
+    for (let look = 0; look < LOOKS_MAX; look++) {
+      const snapshot = this.sequence;
+      let hasMoved = false;
+      for (const part of this.parts) {
+        const row = readRow(part, bytes, snapshot);
+        if (row === "moved") hasMoved = true;
+        else if (row) return row;
+      }
+      if (!hasMoved && snapshot === this.sequence) return undefined;
+    }
+    return undefined;
+  }
+
+  stats(): CollectionStats {
+    let [vectors, deleted, unindexed, used] = [0, 0, 0, 0];
+    for (const { shard } of this.parts) {
+      vectors += shard.live;
+      deleted += shard.dead;
+      unindexed += shard.tail;
+      used += shard.slotsUsed;
+    }
+    const memory = this.memory();
+    const memoryBytes = Object.values(memory).reduce((sum, bytes) => sum + bytes, 0);
+    return {
+      vectors,
+      deleted,
+      sequence: this.sequence,
+      indexed: Math.max(0, used - unindexed),
+      unindexed,
+      memoryBytes,
+      memory,
+      bytesPerVector: vectors > 0 ? memoryBytes / vectors : 0,
+    };
+  }
+
+  memory(): MemoryBytes {
+    const total = { vectors: 0, codes: 0, graph: 0, ids: 0, metadata: 0, columns: 0, free: 0 };
+    for (const { shard, rows } of this.parts) {
+      const engine = shard.memoryBytes();
+      const store = rows.memoryBytes();
+      total.vectors += engine.vectors;
+      total.codes += engine.codes;
+      total.graph += engine.graph;
+      total.ids += store.ids;
+      total.metadata += store.metadata;
+      total.free += engine.free + store.free;
+    }
+    return total;
+  }
+}
+
+/** The slot in which a reader at `snapshot` finds the row at a position, or NO_SLOT. */
+export function slotFor(part: Part, position: number, snapshot: number): number {
+  let slot = part.rows.slotAt(position);
+  if (slot === NO_SLOT) return NO_SLOT;
+  if (part.shard.birth(slot) > snapshot) slot = part.shard.previous(slot);
+  if (slot === NO_SLOT) return NO_SLOT;
+  return part.shard.isStillVisible(slot, part.shard.stamp(slot), snapshot) ? slot : NO_SLOT;
+}
+
+function readRow(part: Part, id: Uint8Array, snapshot: number): Row | "moved" | undefined {
+  const { shard, rows } = part;
+  const position = rows.find(id, 0, id.length, rows.hash(id));
+  if (position < 0) return undefined;
+  const slot = slotFor(part, position, snapshot);
+  if (slot === NO_SLOT) return undefined;
+  const stamp = shard.stamp(slot);
+  const row = {
+    id: rows.id(slot),
+    vector: shard.vector(slot).slice(),
+    metadata: rows.metadata(slot),
+    version: shard.birth(slot),
+  };
+  const isSame = sameBytes(rows.idBytes(slot), id);
+  return isSame && shard.isStillVisible(slot, stamp, snapshot) ? row : "moved";
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+/** What a shard is formatted with for a collection. */
+export function shardSettings(
+  settings: CollectionSettings,
+  workers: number,
+  capacityMax: number,
+): ShardSettings {
+  const { dimensions, metric, quantization, m } = settings;
+  return { dimensions, metric, quantization, m, workers, capacityMax };
+}

@@ -1,0 +1,231 @@
+/**
+ * A search over a collection's shards: plan, walk or scan, merge, describe.
+ *
+ * The answer is that of one snapshot. A row whose slot was given away while it was read is noticed by its stamp, and the
+ * search starts again on a newer snapshot. Walks run through at once; exact scans and filters go in slices, between
+ * which the thread serves others.
+ */
+import type { Bitmap } from "../engine/shard.ts";
+import { OmenError } from "../errors.ts";
+import type { Collection, Part } from "./collection.ts";
+import type { Hit, Metric, SearchAnswer, SearchQuery } from "./database.ts";
+import { matchFilter } from "./matching.ts";
+import { type Plan, plan } from "./planner.ts";
+
+/** Components measured in one slice, a few milliseconds' worth. */
+const SLICE_COMPONENTS = 4_000_000;
+/** Searches that lose rows to a racing writer start again this often. */
+const ATTEMPTS_MAX = 16;
+
+/** A row found: where, and how far by the engine's measure (squared under l2). */
+interface Candidate {
+  readonly part: Part;
+  readonly slot: number;
+  readonly stamp: number;
+  readonly measure: number;
+}
+
+/** What a search has under way: its snapshot, plan, and what the engine counted. */
+interface Course {
+  readonly query: SearchQuery;
+  readonly snapshot: number;
+  readonly plan: Plan;
+  readonly bitmaps?: readonly Bitmap[];
+  distances: number;
+  hasMoved: boolean;
+}
+
+export async function search(collection: Collection, query: SearchQuery): Promise<SearchAnswer> {
+  checkQuery(collection, query.vector);
+  for (let attempt = 1; ; attempt++) {
+    const answer = await searchOnce(collection, query);
+    if (answer) return answer;
+    if (attempt === ATTEMPTS_MAX) {
+      throw new OmenError("OVERLOADED", "rows change faster than this search can read them");
+    }
+  }
+}
+
+function checkQuery(collection: Collection, vector: Float32Array): void {
+  const { dimensions, metric } = collection.settings;
+  if (vector.length !== dimensions) {
+    const message = `expected ${dimensions} dimensions, got ${vector.length}`;
+    throw new OmenError("DIMENSION_MISMATCH", message);
+  }
+  if (metric === "cosine" && vector.every((component) => component === 0)) {
+    throw new OmenError("ZERO_VECTOR", "a zero vector has no direction, which cosine needs");
+  }
+}
+
+/** One try on one snapshot; undefined when rows moved under it. */
+async function searchOnce(
+  collection: Collection,
+  query: SearchQuery,
+): Promise<SearchAnswer | undefined> {
+  const snapshot = collection.sequence;
+  const matched = query.filter && (await matchFilter(collection, query.filter, snapshot));
+  const matching = matched ? matched.count : collection.live;
+  const course: Course = {
+    query,
+    snapshot,
+    bitmaps: matched?.bitmaps,
+    plan: plan({
+      k: query.k,
+      ef: query.ef ?? collection.settings.efSearch,
+      exact: query.exact,
+      matching,
+      filtered: matched !== undefined,
+      dimensions: collection.settings.dimensions,
+    }),
+    distances: 0,
+    hasMoved: matched?.hasMoved ?? false,
+  };
+  let strategy = course.plan.strategy;
+  let found: Candidate[] = [];
+  if (strategy === "graph") {
+    found = walk(collection, course);
+    // The graph owes k rows whenever k exist; where it cannot reach them, the scan does.
+    if (found.length < query.k && collection.live > found.length) strategy = "exact";
+  }
+  if (strategy === "exact") found = await scan(collection, course);
+  const hits = describe(collection.settings.metric, found, course);
+  if (course.hasMoved) return undefined;
+  const explanation = {
+    strategy,
+    matching,
+    ef: course.plan.ef,
+    distancesComputed: course.distances,
+  };
+  return { hits, explanation };
+}
+
+/** Walks every shard's graph and scans its tail. */
+function walk(collection: Collection, course: Course): Candidate[] {
+  const found: Candidate[] = [];
+  const { ef, candidates } = course.plan;
+  for (const part of collection.parts) {
+    part.shard.setQuery(course.query.vector);
+    const count = part.shard.search(ef, candidates, course.snapshot);
+    collect(part, Math.min(count, candidates), course, found);
+  }
+  return nearest(found, course.query.k);
+}
+
+/** Reads the shard's results before the next call overwrites them. */
+function collect(part: Part, count: number, course: Course, into: Candidate[]): void {
+  const { shard } = part;
+  for (let i = 0; i < count; i++) {
+    into.push({
+      part,
+      slot: shard.resultSlot(i),
+      stamp: shard.resultStamp(i),
+      measure: shard.resultDistance(i),
+    });
+  }
+  course.distances += shard.distancesComputed;
+  if (shard.moved > 0) course.hasMoved = true;
+}
+
+/** The k nearest of what was found, and whatever is as far as the last of them. */
+function nearest(found: Candidate[], k: number): Candidate[] {
+  found.sort((a, b) => a.measure - b.measure);
+  let end = Math.min(k, found.length);
+  while (end < found.length && found[end]!.measure === found[end - 1]!.measure) end++;
+  found.length = end;
+  return found;
+}
+
+/** Measures every row that passes, in slices. Rows as far as the last place are all looked at, for ids decide there. */
+async function scan(collection: Collection, course: Course): Promise<Candidate[]> {
+  const { query, snapshot, bitmaps } = course;
+  const step = sliceRows(collection);
+  let found: Candidate[] = [];
+  let tiedAt = Number.NaN;
+  for (const [index, part] of collection.parts.entries()) {
+    const { shard } = part;
+    const end = shard.slotsUsed;
+    for (let from = 0; from < end; from += step) {
+      if (from > 0 || index > 0) await collection.thread.pause();
+      shard.setQuery(query.vector);
+      const count = shard.scan(from, from + step, query.k, snapshot, bitmaps?.[index]);
+      collect(part, count, course, found);
+      if (shard.hasTies) tiedAt = minimum(tiedAt, shard.resultDistance(count - 1));
+      found = nearest(found, query.k);
+    }
+  }
+  const last = found.at(-1);
+  if (last === undefined || last.measure !== tiedAt) return found;
+  return scanTies(collection, course, found, last.measure);
+}
+
+function minimum(a: number, b: number): number {
+  return Number.isNaN(a) || b < a ? b : a;
+}
+
+/** Replaces the rows at the last place's distance by all rows at that distance, of which ids pick. */
+async function scanTies(
+  collection: Collection,
+  course: Course,
+  found: Candidate[],
+  measure: number,
+): Promise<Candidate[]> {
+  const { query, snapshot, bitmaps } = course;
+  const nearer = found.filter((candidate) => candidate.measure < measure);
+  const wanted = query.k - nearer.length;
+  const step = sliceRows(collection);
+  let tied: { candidate: Candidate; id: string }[] = [];
+  for (const [index, part] of collection.parts.entries()) {
+    const { shard, rows } = part;
+    const end = shard.slotsUsed;
+    for (let from = 0; from < end; from = shard.scanned) {
+      await collection.thread.pause();
+      shard.setQuery(query.vector);
+      const count = shard.scanTies(from, from + step, measure, snapshot, bitmaps?.[index]);
+      const slice: Candidate[] = [];
+      collect(part, count, course, slice);
+      tied.push(...slice.map((candidate) => ({ candidate, id: rows.id(candidate.slot) })));
+      tied = tied.sort((a, b) => compareIds(a.id, b.id)).slice(0, wanted);
+      if (shard.scanned <= from) break;
+    }
+  }
+  return [...nearer, ...tied.map(({ candidate }) => candidate)];
+}
+
+function sliceRows(collection: Collection): number {
+  return Math.max(256, Math.floor(SLICE_COMPONENTS / collection.settings.dimensions));
+}
+
+/** Ids in the order of their UTF-16 units, the same everywhere. */
+function compareIds(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Turns candidates into hits, ties by id, and looks once more whether each slot still holds its row. */
+function describe(metric: Metric, found: readonly Candidate[], course: Course): Hit[] {
+  const { query, snapshot } = course;
+  const named = found.map((candidate) => ({
+    candidate,
+    id: candidate.part.rows.id(candidate.slot),
+  }));
+  named.sort((a, b) => a.candidate.measure - b.candidate.measure || compareIds(a.id, b.id));
+  const hits: Hit[] = [];
+  for (const { candidate, id } of named.slice(0, query.k)) {
+    const { part, slot, stamp, measure } = candidate;
+    const distance = metric === "l2" ? Math.sqrt(measure) : measure;
+    if (query.maxDistance !== undefined && distance > query.maxDistance) break;
+    hits.push({
+      id,
+      distance,
+      score: scoreOf(metric, distance),
+      metadata: query.includeMetadata ? part.rows.metadata(slot) : undefined,
+      vector: query.includeVector ? part.shard.vector(slot).slice() : undefined,
+    });
+    if (!part.shard.isStillVisible(slot, stamp, snapshot)) course.hasMoved = true;
+  }
+  return hits;
+}
+
+function scoreOf(metric: Metric, distance: number): number {
+  if (metric === "l2") return 1 / (1 + distance);
+  return metric === "cosine" ? 1 - distance : -distance;
+}

@@ -1,0 +1,70 @@
+/**
+ * Every export of the engine's wasm, in one interface; a test compares it with each variant's own list. Addresses are
+ * signed when they come out of wasm: only this folder touches them, through `address()`.
+ */
+import type { DeskExports } from "./sheet.ts";
+
+export interface EngineExports extends DeskExports {
+  format(
+    dimensions: number,
+    metric: number,
+    m: number,
+    quantization: number,
+    workers: number,
+    capacityMax: number,
+    memoryBytes: number,
+  ): number;
+  workerBase(worker: number): number;
+  vectorAddress(slot: number): number;
+  headAddress(slot: number): number;
+  capacity(): number;
+  slotsLeft(): number;
+  takeSlot(): number;
+  publishRow(slot: number, previous: number, sequence: number): void;
+  retireRow(slot: number, sequence: number): void;
+  tailLength(): number;
+  linkTail(worker: number, count: number, ef: number, slack: number): number;
+  needsLearning(): number;
+  tryMaintenance(): number;
+  endMaintenance(): void;
+  learn(worker: number): void;
+  isReencoding(): number;
+  reencode(count: number): number;
+  search(worker: number, ef: number, candidates: number, snapshot: number): number;
+  scan(
+    worker: number,
+    from: number,
+    to: number,
+    k: number,
+    filtered: number,
+    snapshot: number,
+  ): number;
+  scanTies(
+    worker: number,
+    from: number,
+    to: number,
+    boundary: number,
+    filtered: number,
+    snapshot: number,
+  ): number;
+  isStillVisible(slot: number, stamp: number, snapshot: number): number;
+  check(worker: number): number;
+  squaredCodes(a: number, b: number, bytes: number): number;
+  dotCodes(a: number, b: number, bytes: number): number;
+  squaredL2(a: number, b: number, bytes: number): number;
+  dotFloats(a: number, b: number, bytes: number): number;
+  cosineFloats(a: number, b: number, bytes: number): number;
+  sweepCodes(
+    query: number,
+    base: number,
+    stride: number,
+    count: number,
+    bytes: number,
+    product: number,
+  ): number;
+}
+
+/** A wasm pointer as an unsigned number: above 2 GiB it reaches JavaScript negative. */
+export function address(pointer: number): number {
+  return pointer >>> 0;
+}

@@ -1,0 +1,260 @@
+/**
+ * A shard as one thread holds it: the thread's own instance of the engine over the shard's memory, and its worker area
+ * in it. Nothing is copied but queries in and results out; the rows are read and written where they lie.
+ */
+import * as L from "../../assembly/layout.ts";
+import { OmenError } from "../errors.ts";
+import { address, type EngineExports } from "./exports.ts";
+import { instantiate, type Variant } from "./variant.ts";
+
+export const NO_SLOT = L.NO_SLOT;
+
+const METRICS = { l2: L.METRIC_L2, cosine: L.METRIC_COSINE, dot: L.METRIC_DOT } as const;
+const QUANTIZATIONS = { none: L.QUANTIZATION_NONE, sq8: L.QUANTIZATION_SQ8 } as const;
+
+const FAULTS: Record<number, string> = {
+  [L.FAULT_DEGREE]: "a list is longer than its level allows",
+  [L.FAULT_LINK_BOUNDS]: "a link points past the rows",
+  [L.FAULT_SELF_LINK]: "a row links to itself",
+  [L.FAULT_DUPLICATE_LINK]: "a list names a row twice",
+  [L.FAULT_LINK_UNLINKED]: "a link points at a row that is not in the graph",
+  [L.FAULT_LEVEL]: "a row has an impossible level",
+  [L.FAULT_UPPER_BOUNDS]: "a row's upper lists lie outside their region",
+  [L.FAULT_ENTRY]: "the entry point is not a linked row of its level",
+  [L.FAULT_UNREACHABLE]: "live rows cannot be reached from the entry point",
+  [L.FAULT_STAMP]: "a row is still marked as being written",
+  [L.FAULT_TAIL]: "a counter is past its bound",
+  [L.FAULT_LINK_LEVEL]: "a link points at a row that is not on that level",
+};
+
+export interface ShardSettings {
+  readonly dimensions: number;
+  readonly metric: keyof typeof METRICS;
+  readonly quantization: keyof typeof QUANTIZATIONS;
+  readonly m: number;
+  /** Threads that will ever hold the shard. */
+  readonly workers: number;
+  /** Rows at most; fewer when the memory holds fewer. */
+  readonly capacityMax: number;
+}
+
+/** Where a filter's bits lie for this thread: one bit a slot. */
+export type Bitmap = Uint8Array;
+
+export interface GraphFault {
+  readonly fault: string;
+  readonly slot: number;
+  readonly value: number;
+}
+
+/** Lays out an untouched memory. Throws OmenError MEMORY_LIMIT when not one row fits. */
+export function formatShard(
+  variant: Variant,
+  memory: WebAssembly.Memory,
+  settings: ShardSettings,
+): number {
+  const capacity = instantiate(variant, memory).format(
+    settings.dimensions,
+    METRICS[settings.metric],
+    settings.m,
+    QUANTIZATIONS[settings.quantization],
+    settings.workers,
+    settings.capacityMax,
+    memory.buffer.byteLength,
+  );
+  if (capacity > 0) return capacity;
+  const mib = memory.buffer.byteLength / 1048576;
+  const message = `no row of ${settings.dimensions} dimensions fits a memory of ${mib} MiB`;
+  throw new OmenError("MEMORY_LIMIT", message);
+}
+
+export class Shard {
+  readonly memory: WebAssembly.Memory;
+  readonly engine: EngineExports;
+  readonly worker: number;
+  readonly dimensions: number;
+  readonly capacity: number;
+  readonly #u32: Uint32Array;
+  readonly #f32: Float32Array;
+  readonly #bytes: Uint8Array;
+  readonly #area: number;
+  readonly #query: Float32Array;
+  readonly #results: number;
+  readonly #vectorsBase: number;
+  readonly #vectorStride: number;
+
+  /** `worker` is this thread's index, below the workers the shard was formatted for. */
+  constructor(variant: Variant, memory: WebAssembly.Memory, worker: number) {
+    this.memory = memory;
+    this.engine = instantiate(variant, memory);
+    this.worker = worker;
+    this.#u32 = new Uint32Array(memory.buffer);
+    this.#f32 = new Float32Array(memory.buffer);
+    this.#bytes = new Uint8Array(memory.buffer);
+    if (this.#header(L.HEADER_MAGIC) !== L.LAYOUT_MAGIC) {
+      throw new OmenError("ENGINE_FAULT", "the memory holds no shard");
+    }
+    this.dimensions = this.#header(L.HEADER_DIMENSIONS);
+    this.capacity = this.#header(L.HEADER_CAPACITY);
+    this.#vectorsBase = this.#header(L.HEADER_VECTORS_BASE);
+    this.#vectorStride = this.#header(L.HEADER_VECTOR_STRIDE);
+    this.#area = address(this.engine.workerBase(worker));
+    const query = this.#u32[(this.#area + L.WORKER_QUERY) >>> 2]!;
+    this.#query = this.#f32.subarray(query >>> 2, (query >>> 2) + this.dimensions);
+    this.#results = this.#u32[(this.#area + L.WORKER_RESULTS) >>> 2]!;
+  }
+
+  #header(offset: number): number {
+    return this.#u32[offset >>> 2]!;
+  }
+
+  #own(offset: number): number {
+    return this.#u32[(this.#area + offset) >>> 2]!;
+  }
+
+  /** Slots ever taken: rows live at 0 <= slot < slotsUsed. */
+  get slotsUsed(): number {
+    return Atomics.load(this.#u32, L.HEADER_SLOTS_USED >>> 2);
+  }
+
+  get live(): number {
+    return Atomics.load(this.#u32, L.HEADER_LIVE >>> 2);
+  }
+
+  get dead(): number {
+    return Atomics.load(this.#u32, L.HEADER_DEAD >>> 2);
+  }
+
+  get slotsLeft(): number {
+    return this.engine.slotsLeft();
+  }
+
+  /** Rows that are not in the graph yet. */
+  get tail(): number {
+    return address(this.engine.tailLength());
+  }
+
+  /** A view of the row's vector in place. */
+  vector(slot: number): Float32Array {
+    const start = (this.#vectorsBase + slot * this.#vectorStride) >>> 2;
+    return this.#f32.subarray(start, start + this.dimensions);
+  }
+
+  /** A row's birth: the sequence that wrote it, 0 while the slot is free. */
+  birth(slot: number): number {
+    return this.#sequenceAt(address(this.engine.headAddress(slot)) + L.ROW_BIRTH);
+  }
+
+  /** The sequence that removed the row, 0 while it lives. */
+  death(slot: number): number {
+    return this.#sequenceAt(address(this.engine.headAddress(slot)) + L.ROW_DEATH);
+  }
+
+  #sequenceAt(at: number): number {
+    const low = Atomics.load(this.#u32, at >>> 2);
+    return Atomics.load(this.#u32, (at >>> 2) + 1) * 4294967296 + low;
+  }
+
+  /** The slot that this row replaced, or NO_SLOT. */
+  previous(slot: number): number {
+    return this.#u32[(address(this.engine.headAddress(slot)) + L.ROW_PREVIOUS) >>> 2]!;
+  }
+
+  stamp(slot: number): number {
+    return Atomics.load(this.#u32, (address(this.engine.headAddress(slot)) + L.ROW_STAMP) >>> 2);
+  }
+
+  /** Whether a reader at `snapshot` sees the row and the slot has not been given away since `stamp` was read. */
+  isStillVisible(slot: number, stamp: number, snapshot: number): boolean {
+    return this.engine.isStillVisible(slot, stamp, snapshot) !== 0;
+  }
+
+  setQuery(query: Float32Array): void {
+    this.#query.set(query);
+  }
+
+  /**
+   * The nearest rows to the query by a walk of width `ef`: the best `candidates` by code, rescored on float32.
+   * Returns how many; `resultSlot` and the like read them, nearest first, until the next call.
+   */
+  search(ef: number, candidates: number, snapshot: number): number {
+    return this.engine.search(this.worker, ef, candidates, snapshot);
+  }
+
+  /** Exact scan of slots from..to; with a bitmap, of the slots whose bit is set. */
+  scan(from: number, to: number, k: number, snapshot: number, bitmap?: Bitmap): number {
+    if (bitmap) this.#bytes.set(bitmap, this.#own(L.WORKER_BITMAP));
+    return this.engine.scan(this.worker, from, to, k, bitmap ? 1 : 0, snapshot);
+  }
+
+  /** After `scan`: rows as far as the last one of the answer were turned away. */
+  get hasTies(): boolean {
+    return this.#own(L.WORKER_TIES) !== 0;
+  }
+
+  /** Slots of from..to at exactly `distance` as results; `scanned` tells where it stopped. */
+  scanTies(from: number, to: number, distance: number, snapshot: number, bitmap?: Bitmap): number {
+    if (bitmap) this.#bytes.set(bitmap, this.#own(L.WORKER_BITMAP));
+    return this.engine.scanTies(this.worker, from, to, distance, bitmap ? 1 : 0, snapshot);
+  }
+
+  get scanned(): number {
+    return this.#own(L.WORKER_SCANNED);
+  }
+
+  /** Rows that the last call lost because their slots were given away under it. */
+  get moved(): number {
+    return this.#own(L.WORKER_MOVED);
+  }
+
+  get distancesComputed(): number {
+    return this.#own(L.WORKER_DISTANCES);
+  }
+
+  /** The engine's distance: squared under l2. */
+  resultDistance(index: number): number {
+    return this.#f32[(this.#results + index * L.RESULT_BYTES + L.RESULT_DISTANCE) >>> 2]!;
+  }
+
+  resultSlot(index: number): number {
+    return this.#u32[(this.#results + index * L.RESULT_BYTES + L.RESULT_SLOT) >>> 2]!;
+  }
+
+  resultStamp(index: number): number {
+    return this.#u32[(this.#results + index * L.RESULT_BYTES + L.RESULT_STAMP) >>> 2]!;
+  }
+
+  /** Writer only: takes a slot, NO_SLOT when none is left. */
+  takeSlot(): number {
+    return this.engine.takeSlot();
+  }
+
+  /** Tries every invariant of the graph. Call it when no linker is at work. */
+  check(): GraphFault | undefined {
+    const fault = this.engine.check(this.worker);
+    if (fault === L.FAULT_NONE) return undefined;
+    return {
+      fault: FAULTS[fault] ?? `fault ${fault}`,
+      slot: this.#own(L.WORKER_FAULT_SLOT),
+      value: this.#own(L.WORKER_FAULT_VALUE),
+    };
+  }
+
+  /** Bytes of the memory that rows have touched, by part; what a worker needs to search is under `free`. */
+  memoryBytes(): { vectors: number; codes: number; graph: number; free: number } {
+    const used = this.slotsUsed;
+    const codeBytes = this.#header(L.HEADER_CODE_BYTES);
+    const upper = Math.min(
+      this.#header(L.HEADER_UPPER_USED),
+      this.#header(L.HEADER_UPPER_CAPACITY),
+    );
+    const rowBytes = this.#header(L.HEADER_ROW_STRIDE);
+    const ring = Math.min(this.#header(L.HEADER_TAIL_END), this.#header(L.HEADER_TAIL_CAPACITY));
+    return {
+      vectors: used * this.#vectorStride,
+      codes: used * codeBytes,
+      graph: used * (rowBytes - codeBytes) + upper * this.#header(L.HEADER_UPPER_STRIDE),
+      free: ring * 4 + used * this.#header(L.HEADER_WORKERS) + L.HEADER_BYTES,
+    };
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * The database as a listener holds it: reads go to its own catalog, in place; writes become frames here, are admitted
+ * against the tail's bound, and go to the writer.
+ *
+ * Admission: a frame is sent only while fewer than `tailRows` rows of its collection wait to be linked, so a batch
+ * overshoots at most once. Past the bound it waits for the linkers, `writeWaitMs` at most; then it is refused and
+ * nothing is written. Deletes add nothing to the tail and never wait.
+ */
+import type { Catalog } from "../collections/catalog.ts";
+import type { Collection } from "../collections/collection.ts";
+import type { CollectionSettings, Database, Health, RowsToWrite } from "../collections/database.ts";
+import type { Config } from "../config.ts";
+import { OmenError } from "../errors.ts";
+import type { Control } from "../http/meters.ts";
+import { encodePut, encodeRemove } from "../storage/frame.ts";
+import type { Answer, Request } from "./messages.ts";
+
+/** How often a write that waits looks at the tail again. */
+const LOOK_MS = 5;
+const RETRY_AFTER_SECONDS = 1;
+
+export interface GatewayOptions {
+  readonly catalog: Catalog;
+  readonly config: Config;
+  readonly control: Control;
+  ask(request: Request): Promise<Answer>;
+}
+
+export class Gateway implements Database {
+  readonly #options: GatewayOptions;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+  }
+
+  get threads(): number {
+    return this.#options.config.threads;
+  }
+
+  get wasmVariant(): string {
+    return this.#options.catalog.thread.variant.name;
+  }
+
+  collection(name: string): Collection | undefined {
+    return this.#options.catalog.get(name);
+  }
+
+  collections(): Collection[] {
+    return this.#options.catalog.list();
+  }
+
+  health(): Health {
+    return { status: "healthy" };
+  }
+
+  async create(name: string, settings: CollectionSettings): Promise<{ created: boolean }> {
+    const { changed } = await this.#options.ask({ kind: "create", name, settings });
+    return { created: changed > 0 };
+  }
+
+  async drop(name: string): Promise<{ dropped: boolean }> {
+    const { changed } = await this.#options.ask({ kind: "drop", name });
+    return { dropped: changed > 0 };
+  }
+
+  async put(
+    name: string,
+    rows: RowsToWrite,
+    defaults?: CollectionSettings,
+  ): Promise<{ sequence: number }> {
+    const { ids, mode } = rows;
+    const frame = encodePut(rows);
+    const collection = await this.#collectionFor(name, defaults);
+    await this.#admit(collection, ids.length);
+    try {
+      const { sequence } = await this.#options.ask({ kind: "write", name, frame, mode });
+      return { sequence };
+    } finally {
+      collection.admit(-ids.length);
+    }
+  }
+
+  async remove(
+    name: string,
+    ids: readonly string[],
+  ): Promise<{ deleted: number; sequence: number }> {
+    const frame = encodeRemove(ids);
+    if (!this.collection(name)) throw missing(name);
+    const request = { kind: "write", name, frame, mode: "upsert" } as const;
+    const { changed, sequence } = await this.#options.ask(request);
+    return { deleted: changed, sequence };
+  }
+
+  async #collectionFor(name: string, defaults?: CollectionSettings): Promise<Collection> {
+    const present = this.collection(name);
+    if (present) return present;
+    if (!defaults) throw missing(name);
+    try {
+      await this.create(name, defaults);
+    } catch (error) {
+      // Another first write was faster. If its dimensions are others, the writer says so.
+      if (!(error instanceof OmenError) || error.code !== "COLLECTION_EXISTS") throw error;
+    }
+    const made = this.collection(name);
+    if (!made) throw missing(name);
+    return made;
+  }
+
+  async #admit(collection: Collection, rows: number): Promise<void> {
+    const { control, config } = this.#options;
+    if (collection.backlog >= config.tailRows) {
+      const start = performance.now();
+      control.count("writeWaits");
+      while (collection.backlog >= config.tailRows) {
+        if (performance.now() - start > config.writeWaitMs) {
+          control.count("writesRefused");
+          throw new OmenError(
+            "OVERLOADED",
+            `${collection.backlog} rows wait to be indexed, ${config.tailRows} may; nothing was written`,
+            { retryAfterSeconds: RETRY_AFTER_SECONDS },
+          );
+        }
+        await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      }
+      control.count("writeWaitTime", (performance.now() - start) * 1e6);
+    }
+    collection.admit(rows);
+  }
+}
+
+function missing(name: string): OmenError {
+  return new OmenError("COLLECTION_NOT_FOUND", `there is no collection ${name}`);
+}

@@ -1,0 +1,9 @@
+/** How a thread that follows the writer takes up a change of the catalog. */
+import type { Catalog } from "../collections/catalog.ts";
+import type { Notice } from "./messages.ts";
+
+export function take(catalog: Catalog, notice: Notice): void {
+  if (notice.kind === "attach") catalog.attach(notice.parts);
+  else if (notice.kind === "attachShard") catalog.attachShard(notice.name, notice.memories);
+  else catalog.detach(notice.name);
+}
