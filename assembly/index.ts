@@ -15,6 +15,8 @@ import * as Slots from "./slots";
 import * as Tail from "./tail";
 import { Worker } from "./worker";
 
+export { crc32c, crc32cInit } from "./crc32c";
+export { jsonStep } from "./json";
 export { format } from "./regions";
 
 /** Address of a worker's area; its picture is in layout.ts. */
