@@ -35,6 +35,9 @@ export const METADATA_BYTES_MAX = 65536;
 export const COMPONENT_MAX = 1e16;
 export const INTEGER_MAX = 9007199254740991;
 
+/** Of the skeleton as a whole: some hundred thousand rows. More objects would hold up the collector. */
+export const SKELETON_BYTES_MAX = 16777216;
+
 /** The answers of jsonStep. After SCAN_ODDITIES the host empties that list and calls again. */
 export const SCAN_MORE = 0;
 export const SCAN_DONE = 1;
@@ -62,6 +65,10 @@ export const SCAN_HASH_SEED = 52;
 export const SCAN_HASH_MULTIPLIER = 56;
 export const SCAN_DEPTH = 60;
 export const SCAN_FAULT_CODE = 64;
+export const SCAN_CUTS = 68;
+export const SCAN_CUT_COUNT = 72;
+export const SCAN_CUT_KEY = 76;
+export const SCAN_CUT_END = 80;
 export const SCAN_BYTES = 128;
 
 /** One for each open object or array: enough to write the JSON pointer of a fault. */
@@ -100,6 +107,14 @@ export const ODDITY_FLOAT = 4;
 export const ODDITY_VECTOR = 8;
 export const ODDITY_BYTES = 12;
 export const ODDITIES_MAX = 1024;
+
+/**
+ * A skeleton can be long because one array in the root is, so that array is parsed in pieces: a cut is
+ * the address in the skeleton of an element's first byte, CUT_DISTANCE_BYTES or more after the last.
+ * In the list the skeleton's own start comes first; SCAN_CUTS is the address after it.
+ */
+export const CUT_BYTES = 4;
+export const CUT_DISTANCE_BYTES = 65536;
 
 /** A slot of the table of member names: hash, address of the name. */
 export const TABLE_SLOT_BYTES = 8;

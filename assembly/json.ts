@@ -44,6 +44,7 @@ import {
   closeVector,
   emitForged,
   openBase64,
+  noteCut,
   openMetadata,
   openVector,
   stepComponents,
@@ -143,6 +144,7 @@ function stepAfterValue(scan: Scan, character: u32): i32 {
     emitByte(scan, COMMA);
     frame.count += 1;
     frame.key = 0;
+    if (frame.role == ROLE_ROWS) noteCut(scan);
     scan.expect = frame.kind == KIND_OBJECT ? EXPECT_KEY : EXPECT_VALUE;
     scan.position += 1;
     return SCAN_MORE;
@@ -223,7 +225,10 @@ function close(scan: Scan, kind: u32): i32 {
       return fail(scan, FAULT_METADATA_BYTES, frame.start);
     }
     closeMetadata(scan, end);
-  } else emitByte(scan, kind == KIND_OBJECT ? OBJECT_CLOSE : ARRAY_CLOSE);
+  } else {
+    if (frame.role == ROLE_ROWS && scan.cutKey == topFrame(scan).key) scan.cutEnd = scan.skeleton;
+    emitByte(scan, kind == KIND_OBJECT ? OBJECT_CLOSE : ARRAY_CLOSE);
+  }
   return endValue(scan, end);
 }
 

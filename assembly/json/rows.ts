@@ -4,6 +4,8 @@
  * skeleton is muted.
  */
 import {
+  CUT_BYTES,
+  CUT_DISTANCE_BYTES,
   DESK_ODDITIES,
   DESK_POWERS,
   METADATA_BYTES,
@@ -105,6 +107,8 @@ export function openBase64(scan: Scan): i32 {
   scan.sextets = 0;
   scan.sextetCount = 0;
   scan.paddingCount = 0;
+  // What is left of the budget goes back with the position.
+  scan.limit -= scan.position - (scan.string + 1);
   scan.position = scan.string + 1;
   scan.expect = EXPECT_BASE64;
   return SCAN_MORE;
@@ -165,4 +169,15 @@ function noteOddity(scan: Scan, source: usize): void {
   oddity.float = scan.floats;
   oddity.vector = scan.vectorCount - 1;
   scan.oddityCount += 1;
+}
+
+/** Between two elements of an array in the root: is it far enough from the last cut for another? */
+export function noteCut(scan: Scan): void {
+  const key = frameAt(1).key;
+  const next = scan.cuts + <usize>scan.cutCount * CUT_BYTES;
+  if (scan.skeleton - load<u32>(next - CUT_BYTES) < <usize>CUT_DISTANCE_BYTES) return;
+  if (scan.cutCount != 0 && scan.cutKey != key) return;
+  scan.cutKey = key;
+  store<u32>(next, <u32>scan.skeleton);
+  scan.cutCount += 1;
 }

@@ -12,6 +12,7 @@ import {
   FRAME_KEY,
   FRAME_KIND,
   SCAN_BYTES,
+  SCAN_CUT_END,
   SCAN_DEPTH,
   SCAN_FAULT,
   SCAN_FAULT_CODE,
@@ -78,6 +79,12 @@ export class Scan {
   hashMultiplier: u32;
   depth: u32;
   fault: u32;
+  /** Where cuts are written; all are in one array, the member of the root whose name is at cutKey. */
+  cuts: usize;
+  cutCount: u32;
+  cutKey: usize;
+  /** The skeleton's address of the bracket that closes that array. */
+  cutEnd: usize;
   expect: u32;
   /** A step ends once position reaches this; costly work moves it nearer. */
   limit: usize;
@@ -141,6 +148,7 @@ if (offsetof<Scan>("table") != SCAN_TABLE) ERROR("Scan drifted from desk.ts");
 if (offsetof<Scan>("hashMultiplier") != SCAN_HASH_MULTIPLIER) ERROR("Scan drifted from desk.ts");
 if (offsetof<Scan>("depth") != SCAN_DEPTH) ERROR("Scan drifted from desk.ts");
 if (offsetof<Scan>("fault") != SCAN_FAULT_CODE) ERROR("Scan drifted from desk.ts");
+if (offsetof<Scan>("cutEnd") != SCAN_CUT_END) ERROR("Scan drifted from desk.ts");
 if (offsetof<Scan>() > <usize>SCAN_BYTES) ERROR("Scan has outgrown its place in desk.ts");
 if (offsetof<Frame>("kind") != FRAME_KIND) ERROR("Frame drifted from desk.ts");
 if (offsetof<Frame>("key") != FRAME_KEY) ERROR("Frame drifted from desk.ts");

@@ -1,0 +1,219 @@
+/**
+ * The desk of a thread: where request bodies become values, and where checksums are made.
+ *
+ * A body's chunks stay where the socket left them until the last has come, and are copied once, onto a
+ * sheet (sheet.ts) of its own. So a slow sender holds no sheet, a body in slices and another in between
+ * do not meet, and what was read may be used in place, across awaits, until it is released. Sheets are
+ * reused, the last one first, so that in the steady state one warm sheet of a megabyte serves them all;
+ * one that grew for a large body is dropped. When all are out, bodies wait in line.
+ *
+ * The work is done in slices: after SLICE_MS the caller's `pause` is awaited, which should let the event
+ * loop turn once. Copying, scanning and parsing the skeleton all go in such slices.
+ */
+import {
+  COMPONENT_MAX,
+  CRC_TABLE_BYTES,
+  DESK_AREAS,
+  DESK_ODDITIES,
+  ODDITY_BYTES,
+  ODDITY_FLOAT,
+  ODDITY_SOURCE,
+  ODDITY_VECTOR,
+  SCAN_DONE,
+  SCAN_FAULT,
+  SCAN_ODDITIES,
+  SCAN_ODDITY_COUNT,
+  VECTOR_BYTES,
+  VECTOR_FAULT,
+  VECTOR_FAULT_INDEX,
+  VECTOR_FLOATS,
+  VECTOR_OUT_OF_RANGE,
+  VECTOR_SOUND,
+} from "../../assembly/desk.ts";
+import { OmenError } from "../errors.ts";
+import { bodyFault } from "./faults.ts";
+import { Pace, type Pause } from "./pace.ts";
+import { ScannedBody } from "./scanned.ts";
+import { layOut, SHEET_PAGES_MIN, Sheet } from "./sheet.ts";
+import { parseSkeleton } from "./skeleton.ts";
+
+export type { Pause } from "./pace.ts";
+export { ScannedBody, type ScannedVector } from "./scanned.ts";
+export type { DeskExports } from "./sheet.ts";
+
+/** What goes through the engine in one call: some tenths of a millisecond. */
+const STEP_BYTES = 65_536;
+const COPY_BYTES = 1024 * 1024;
+const PAGE_BYTES = 65_536;
+/** Sheets in use at once in one thread; a body beyond that waits. */
+const SHEETS_MAX = 16;
+/** Sheets kept for the next body, and how far one may have grown (a body of about 2.5 MB). */
+const SHEETS_KEPT = 4;
+const SHEET_BYTES_KEPT = 32 * 1024 * 1024;
+/** Below what one memory can be laid out for, a good deal. */
+export const DESK_BODY_BYTES_MAX = 256 * 1024 * 1024;
+
+const FLOAT32_COMPONENT_MAX = Math.fround(COMPONENT_MAX);
+const NUMBER_CHARACTERS = new TextEncoder().encode("0123456789.-+eE");
+
+export class Desk {
+  readonly #module: WebAssembly.Module;
+  readonly #free: Sheet[] = [];
+  readonly #waiting: ((sheet: Sheet | undefined) => void)[] = [];
+  readonly #giveBack = (sheet: Sheet) => this.#give(sheet);
+  /** Under which member names are hashed; who sends them must not foresee it. */
+  readonly #secret = crypto.getRandomValues(new Uint32Array(2));
+  #out = 0;
+  #sums: Sheet | undefined;
+
+  /** The module is a build for unshared memory. */
+  constructor(module: WebAssembly.Module) {
+    this.#module = module;
+  }
+
+  /** CRC-32C of the bytes; `seed` is the crc of what came before them. */
+  crc32c(bytes: Uint8Array, seed = 0): number {
+    const sheet = (this.#sums ??= this.#openSums());
+    const window = DESK_AREAS + CRC_TABLE_BYTES;
+    const windowBytes = sheet.byteLength - window;
+    let crc = seed;
+    for (let start = 0; start < bytes.length; start += windowBytes) {
+      const part = bytes.subarray(start, start + windowBytes);
+      sheet.bytes.set(part, window);
+      crc = sheet.engine.crc32c(DESK_AREAS, window, part.length, crc);
+    }
+    return crc >>> 0;
+  }
+
+  /**
+   * Reads a whole body, given in chunks. The array is emptied as they are copied. Throws the OmenError
+   * that says what is wrong with it: INVALID_JSON, INVALID_METADATA, BODY_TOO_LARGE. What it resolves to
+   * must be released.
+   */
+  async scan(chunks: Uint8Array[], pause: Pause): Promise<ScannedBody> {
+    let bodyBytes = 0;
+    for (const chunk of chunks) bodyBytes += chunk.length;
+    if (bodyBytes > DESK_BODY_BYTES_MAX) {
+      throw new OmenError("BODY_TOO_LARGE", `no body may pass ${DESK_BODY_BYTES_MAX} bytes`);
+    }
+    const sheet = await this.#take(bodyBytes);
+    try {
+      const pace = new Pace(pause);
+      sheet.begin(bodyBytes, this.#secret[0]!, this.#secret[1]! | 0x8000_0001);
+      await copy(chunks, sheet, pace);
+      await read(sheet, pace);
+      return new ScannedBody(await parseSkeleton(sheet, pace), sheet, this.#giveBack);
+    } catch (error) {
+      this.#give(sheet);
+      throw error;
+    }
+  }
+
+  async #take(bodyBytes: number): Promise<Sheet> {
+    let sheet: Sheet | undefined;
+    if (this.#out < SHEETS_MAX) {
+      this.#out++;
+      sheet = this.#free.pop();
+    } else sheet = await new Promise<Sheet | undefined>((resolve) => this.#waiting.push(resolve));
+    const bytes = layOut(bodyBytes).end;
+    if (bytes <= SHEET_BYTES_KEPT) return sheet ?? this.#open(SHEET_PAGES_MIN);
+    // A large body gets a memory of its own, all zero, and a small sheet goes back on the pile.
+    if (sheet !== undefined) this.#keep(sheet);
+    return this.#open(Math.max(Math.ceil(bytes / PAGE_BYTES), SHEET_PAGES_MIN));
+  }
+
+  #open(pages: number): Sheet {
+    try {
+      return new Sheet(this.#module, pages);
+    } catch (cause) {
+      this.#pass(undefined);
+      throw new OmenError("OVERLOADED", "there is no memory to read the body", { cause });
+    }
+  }
+
+  #give(sheet: Sheet): void {
+    this.#pass(sheet.byteLength <= SHEET_BYTES_KEPT ? sheet : undefined);
+  }
+
+  /** To the first body in line, or on the pile. */
+  #pass(sheet: Sheet | undefined): void {
+    const next = this.#waiting.shift();
+    if (next !== undefined) {
+      next(sheet);
+      return;
+    }
+    this.#out--;
+    if (sheet !== undefined) this.#keep(sheet);
+  }
+
+  #keep(sheet: Sheet): void {
+    if (this.#free.length < SHEETS_KEPT) this.#free.push(sheet);
+  }
+
+  #openSums(): Sheet {
+    const sheet = new Sheet(this.#module);
+    sheet.engine.crc32cInit(DESK_AREAS);
+    return sheet;
+  }
+}
+
+async function copy(chunks: Uint8Array[], sheet: Sheet, pace: Pace): Promise<void> {
+  let target = sheet.areas.source;
+  let copied = 0;
+  for (let index = 0; index < chunks.length; index++) {
+    const chunk = chunks[index]!;
+    for (let start = 0; start < chunk.length; start += COPY_BYTES) {
+      const part = chunk.length > COPY_BYTES ? chunk.subarray(start, start + COPY_BYTES) : chunk;
+      sheet.bytes.set(part, target);
+      target += part.length;
+      copied += part.length;
+      if (copied < COPY_BYTES) continue;
+      copied = 0;
+      if (pace.isDue()) await pace.rest();
+    }
+    // The sender's bytes may go as soon as the sheet has them.
+    chunks[index] = EMPTY;
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+async function read(sheet: Sheet, pace: Pace): Promise<void> {
+  for (;;) {
+    const status = sheet.step(STEP_BYTES);
+    if (status === SCAN_FAULT) throw bodyFault(sheet);
+    if (status === SCAN_ODDITIES || status === SCAN_DONE) resolveOddities(sheet);
+    if (status === SCAN_DONE) return;
+    if (pace.isDue()) await pace.rest();
+  }
+}
+
+/** Components that the engine could not decide, by JSON.parse (of a number alone, that is Number). */
+function resolveOddities(sheet: Sheet): void {
+  const count = sheet.get(SCAN_ODDITY_COUNT);
+  for (let index = 0; index < count; index++) {
+    const oddity = (DESK_ODDITIES + index * ODDITY_BYTES) >>> 2;
+    const float = sheet.words[oddity + (ODDITY_FLOAT >>> 2)]! >>> 2;
+    const value = Math.fround(numberAt(sheet, sheet.words[oddity + (ODDITY_SOURCE >>> 2)]!));
+    sheet.floats[float] = value;
+    if (Math.abs(value) <= FLOAT32_COMPONENT_MAX) continue;
+    blame(sheet, sheet.words[oddity + (ODDITY_VECTOR >>> 2)]!, float);
+  }
+  if (count > 0) sheet.clear(SCAN_ODDITY_COUNT);
+}
+
+function numberAt(sheet: Sheet, start: number): number {
+  let end = start;
+  while (NUMBER_CHARACTERS.includes(sheet.bytes[end]!)) end++;
+  return Number(String.fromCharCode(...sheet.bytes.subarray(start, end)));
+}
+
+/** The component is out of range; the engine may have found a later one first. */
+function blame(sheet: Sheet, vector: number, float: number): void {
+  const entry = (sheet.areas.vectors + vector * VECTOR_BYTES) >>> 2;
+  const index = float - (sheet.words[entry + (VECTOR_FLOATS >>> 2)]! >>> 2);
+  const isSound = sheet.words[entry + (VECTOR_FAULT >>> 2)] === VECTOR_SOUND;
+  if (!isSound && sheet.words[entry + (VECTOR_FAULT_INDEX >>> 2)]! < index) return;
+  sheet.words[entry + (VECTOR_FAULT >>> 2)] = VECTOR_OUT_OF_RANGE;
+  sheet.words[entry + (VECTOR_FAULT_INDEX >>> 2)] = index;
+}
