@@ -74,6 +74,23 @@ describe("http", () => {
       expect(same((await client.get("/vectors/v")).body.vector)).to.equal(true);
     });
 
+    it("gives answers of every size whole, and small ones after large ones", async () => {
+      const metadata = { text: "é😀".repeat(2000) };
+      const vectors = Array.from({ length: 30 }, (_, row) => ({
+        ...{ id: `r${row}`, metadata },
+        vector: Array.from({ length: 4000 }, (_, i) => Math.fround(Math.sin(i + row))),
+      }));
+      await client.post("/vectors/batch", { vectors });
+      const { vector } = vectors[0]!;
+      for (const k of [30, 1, 3, 2]) {
+        const found = await search({ vector, k, include_vector: true });
+        expect(found).to.have.length(k);
+        expect(found[0]).to.deep.include({ id: "r0", metadata, vector });
+      }
+      const small = await search({ vector, k: 1, include_metadata: false });
+      expect(small).to.deep.equal([{ id: "r0", distance: 0, score: 1 }]);
+    });
+
     it("writes a batch with one sequence, and reads, searches and deletes many", async () => {
       const vectors = Array.from({ length: 300 }, (_, i) => ({
         ...{ id: `row-${i}`, vector: [i, 0, 1] },

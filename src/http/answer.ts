@@ -9,6 +9,7 @@ import { OmenError } from "../errors.ts";
 
 const START_BYTES = 64 * 1024;
 const KEPT_BYTES_MAX = 1024 * 1024;
+const JOINED_BYTES_MAX = 16 * 1024;
 export const ANSWER_BYTES_MAX = 512 * 1024 * 1024;
 export const JSON_TYPE = "application/json; charset=utf-8";
 
@@ -65,12 +66,23 @@ export class JsonText {
     return this.text(`{"strategy":"${strategy}","matching":${matching},"ef":${ef},${distances}}`);
   }
 
-  /** Gives the text away and begins a new one. */
-  take(): Buffer {
-    const whole = this.bytes.subarray(0, this.length);
-    const taken = this.bytes.length > KEPT_BYTES_MAX ? whole : Buffer.from(whole);
+  /** Answers with the text and begins a new one. */
+  send(response: Response): void {
+    const { length } = this;
+    response.setHeader("Content-Type", JSON_TYPE);
+    response.setHeader("Content-Length", length);
+    response.end(this.handOver(length), "latin1");
     this.clear();
-    return taken;
+  }
+
+  /**
+   * A small text goes as one unit for each byte: Node joins that with the head and writes once,
+   * while bytes beside a head are a gathered write. A large one gives its memory away.
+   */
+  private handOver(length: number): string | Buffer {
+    if (length <= JOINED_BYTES_MAX) return this.bytes.toString("latin1", 0, length);
+    const text = this.bytes.subarray(0, length);
+    return this.bytes.length > KEPT_BYTES_MAX ? text : Buffer.from(text);
   }
 
   /** Also after a failure half way. */
@@ -95,7 +107,7 @@ export class JsonText {
   }
 }
 
-export function sendJson(response: Response, body: Buffer | string, status = 200): void {
+export function sendJson(response: Response, body: string, status = 200): void {
   response.statusCode = status;
   response.setHeader("Content-Type", JSON_TYPE);
   response.setHeader("Content-Length", Buffer.byteLength(body));

@@ -1,11 +1,11 @@
 /**
- * A request's body, from the socket to a value. The content type and the declared length are looked at
- * before anything is read; chunks are gathered as they come, under a limit of bytes for the body, one for
- * all bodies this thread is gathering, and two clocks; then the desk reads them.
+ * A request's body, from the socket to a value. The content type and the declared length are looked
+ * at before anything is read; chunks are gathered as they come, under a limit of bytes for the
+ * body, one for all bodies this thread is gathering, and two clocks; then the desk reads them.
  *
- * A body that is refused half-way is still being sent. Closing the connection at once would reset it, and
- * the sender might never see why; so it is half-closed after the answer, and what still comes is thrown
- * away for a moment.
+ * A body that is refused half-way is still being sent. Closing the connection at once would reset
+ * it, and the sender might never see why; so it is half-closed after the answer, and what still
+ * comes is thrown away for a moment.
  */
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
@@ -37,7 +37,9 @@ export interface ScannedBody {
   matrix(handles: readonly number[], dimensions: number): Float32Array<ArrayBuffer>;
   /** The JSON as it was sent. The view holds until `release`. */
   metadata(handle: number): Uint8Array<ArrayBuffer>;
-  /** Call it once the views are no longer needed; at the latest it happens when the response closes. */
+  /**
+   * Call it once the views are no longer needed; at the latest it happens when the response closes.
+   */
   release(): void;
 }
 
@@ -57,8 +59,8 @@ export class BodyReader {
   }
 
   /**
-   * Throws UNSUPPORTED_MEDIA_TYPE, BODY_TOO_LARGE, REQUEST_TIMEOUT, OVERLOADED, INVALID_JSON (with the
-   * byte and the pointer), INVALID_METADATA, and INVALID_REQUEST when the sender went away.
+   * Throws UNSUPPORTED_MEDIA_TYPE, BODY_TOO_LARGE, REQUEST_TIMEOUT, OVERLOADED, INVALID_JSON (with
+   * the byte and the pointer), INVALID_METADATA, and INVALID_REQUEST when the sender went away.
    */
   async read(request: Request): Promise<ScannedBody> {
     expectJson(request);

@@ -46,8 +46,8 @@ export function defaultSettings(
 }
 
 /**
- * Reads and checks the body, hands it to `use`, and gives its memory back whatever happens. There is
- * little of it, so whoever has to wait for others gives it back before.
+ * Reads and checks the body, hands it to `use`, and gives its memory back whatever happens. There
+ * is little of it, so whoever has to wait for others gives it back before.
  */
 export async function withBody<Body>(
   door: Door,

@@ -7,7 +7,7 @@ import type {
   SearchQuery,
 } from "../../collections/database.ts";
 import { compileFilter } from "../../collections/filter.ts";
-import { JsonText, sendJson, tookMs } from "../answer.ts";
+import { JsonText, tookMs } from "../answer.ts";
 import type { ScannedBody } from "../body.ts";
 import { collectionOf, type Door, type Handlers, isTurnOver, nextTurn, withBody } from "../door.ts";
 import { checkVector } from "../rows.ts";
@@ -54,7 +54,7 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
         shared.clear();
         shared.text('{"results":').hits(hits);
         if (body.explain) shared.text(',"explain":').explanation(explanation);
-        sendJson(response, shared.text(`,"took_ms":${tookMs(begunAtMs)}}`).take());
+        shared.text(`,"took_ms":${tookMs(begunAtMs)}}`).send(response);
       }),
 
     searchMany: (request, response) =>
@@ -78,7 +78,7 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
         }
         text.text("]");
         if (explanations.some((each) => each !== null)) writeExplanations(text, explanations);
-        sendJson(response, text.text(`,"took_ms":${tookMs(begunAtMs)}}`).take());
+        text.text(`,"took_ms":${tookMs(begunAtMs)}}`).send(response);
       }),
   };
 }

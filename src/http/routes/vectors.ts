@@ -29,6 +29,8 @@ const checkDelete = validator(DeleteBody);
 export function vectorRoutes(door: Door): Handlers<Names> {
   const { database, control } = door;
   const { metric } = door.config;
+  /** For answers that are written without a turn between. */
+  const shared = new JsonText();
 
   /** The rows are read before this waits, so the body's memory is free while the write is not. */
   async function put(request: Request, rows: RowsToWrite, scanned: ScannedBody): Promise<number> {
@@ -73,7 +75,7 @@ export function vectorRoutes(door: Door): Handlers<Names> {
       const row = collectionOf(door, request)?.get(id);
       if (row === undefined) throw new OmenError("ROW_NOT_FOUND", `no row has this id`);
       response.setHeader("ETag", `"${row.version}"`);
-      sendJson(response, writeRow(new JsonText(), row, true).take());
+      writeRow(shared, row, true).send(response);
     },
 
     getRows: (request, response) =>
@@ -91,7 +93,7 @@ export function vectorRoutes(door: Door): Handlers<Names> {
             begunAtMs = performance.now();
           }
         }
-        sendJson(response, text.text("]}").take());
+        text.text("]}").send(response);
       }),
 
     deleteRow: async (request, response) => {
