@@ -35,7 +35,9 @@ export const METADATA_BYTES_MAX = 65536;
 export const COMPONENT_MAX = 1e16;
 export const INTEGER_MAX = 9007199254740991;
 
-/** Of the skeleton as a whole: some hundred thousand rows. More objects would hold up the collector. */
+/**
+ * Of the skeleton as a whole: some hundred thousand rows. More objects would hold up the collector.
+ */
 export const SKELETON_BYTES_MAX = 16777216;
 
 /** The answers of jsonStep. After SCAN_ODDITIES the host empties that list and calls again. */
@@ -109,9 +111,9 @@ export const ODDITY_BYTES = 12;
 export const ODDITIES_MAX = 1024;
 
 /**
- * A skeleton can be long because one array in the root is, so that array is parsed in pieces: a cut is
- * the address in the skeleton of an element's first byte, CUT_DISTANCE_BYTES or more after the last.
- * In the list the skeleton's own start comes first; SCAN_CUTS is the address after it.
+ * A skeleton can be long because one array in the root is, so that array is parsed in pieces: a cut
+ * is the address in the skeleton of an element's first byte, CUT_DISTANCE_BYTES or more after the
+ * last. In the list the skeleton's own start comes first; SCAN_CUTS is the address after it.
  */
 export const CUT_BYTES = 4;
 export const CUT_DISTANCE_BYTES = 65536;

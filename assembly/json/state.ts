@@ -79,7 +79,9 @@ export class Scan {
   hashMultiplier: u32;
   depth: u32;
   fault: u32;
-  /** Where cuts are written; all are in one array, the member of the root whose name is at cutKey. */
+  /**
+   * Where cuts are written; all are in one array, the member of the root whose name is at cutKey.
+   */
   cuts: usize;
   cutCount: u32;
   cutKey: usize;

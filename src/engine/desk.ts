@@ -1,14 +1,15 @@
 /**
  * The desk of a thread: where request bodies become values, and where checksums are made.
  *
- * A body's chunks stay where the socket left them until the last has come, and are copied once, onto a
- * sheet (sheet.ts) of its own. So a slow sender holds no sheet, a body in slices and another in between
- * do not meet, and what was read may be used in place, across awaits, until it is released. Sheets are
- * reused, the last one first, so that in the steady state one warm sheet of a megabyte serves them all;
- * one that grew for a large body is dropped. When all are out, bodies wait in line.
+ * A body's chunks stay where the socket left them until the last has come, and are copied once,
+ * onto a sheet (sheet.ts) of its own. So a slow sender holds no sheet, a body in slices and another
+ * in between do not meet, and what was read may be used in place, across awaits, until it is
+ * released. Sheets are reused, the last one first, so that in the steady state one warm sheet of a
+ * megabyte serves them all; one that grew for a large body is dropped. When all are out, bodies
+ * wait in line.
  *
- * The work is done in slices: after SLICE_MS the caller's `pause` is awaited, which should let the event
- * loop turn once. Copying, scanning and parsing the skeleton all go in such slices.
+ * The work is done in slices: after SLICE_MS the caller's `pause` is awaited, which should let the
+ * event loop turn once. Copying, scanning and parsing the skeleton all go in such slices.
  */
 import {
   COMPONENT_MAX,
@@ -86,9 +87,9 @@ export class Desk {
   }
 
   /**
-   * Reads a whole body, given in chunks. The array is emptied as they are copied. Throws the OmenError
-   * that says what is wrong with it: INVALID_JSON, INVALID_METADATA, BODY_TOO_LARGE. What it resolves to
-   * must be released.
+   * Reads a whole body, given in chunks. The array is emptied as they are copied. Throws the
+   * OmenError that says what is wrong with it: INVALID_JSON, INVALID_METADATA, BODY_TOO_LARGE. What
+   * it resolves to must be released.
    */
   async scan(chunks: Uint8Array[], pause: Pause): Promise<ScannedBody> {
     let bodyBytes = 0;
@@ -188,7 +189,9 @@ async function read(sheet: Sheet, pace: Pace): Promise<void> {
   }
 }
 
-/** Components that the engine could not decide, by JSON.parse (of a number alone, that is Number). */
+/**
+ * Components that the engine could not decide, by JSON.parse (of a number alone, that is Number).
+ */
 function resolveOddities(sheet: Sheet): void {
   const count = sheet.get(SCAN_ODDITY_COUNT);
   for (let index = 0; index < count; index++) {

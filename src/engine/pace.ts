@@ -3,7 +3,10 @@
 /** How long a slice may be before the next turn is due. */
 export const SLICE_MS = 3;
 
-/** Resolves after the event loop has turned: `setImmediate` in Node, a message to oneself in a browser. */
+/**
+ * Resolves after the event loop has turned: `setImmediate` in Node, a message to oneself in a
+ * browser.
+ */
 export type Pause = () => Promise<void>;
 
 export class Pace {

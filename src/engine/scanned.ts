@@ -29,7 +29,9 @@ export interface ScannedVector {
 }
 
 export class ScannedBody {
-  /** The body as JSON.parse would give it, with a whole number in place of each vector and metadata. */
+  /**
+   * The body as JSON.parse would give it, with a whole number in place of each vector and metadata.
+   */
   readonly value: unknown;
   #sheet: Sheet | undefined;
   readonly #giveBack: (sheet: Sheet) => void;
@@ -55,8 +57,8 @@ export class ScannedBody {
   }
 
   /**
-   * The vectors of `handles` row after row, `dimensions` components each: a view where they lie so in
-   * the sheet (dimensions a multiple of 4, handles in the body's order), else a copy. Throws
+   * The vectors of `handles` row after row, `dimensions` components each: a view where they lie so
+   * in the sheet (dimensions a multiple of 4, handles in the body's order), else a copy. Throws
    * INVALID_VECTOR, and DIMENSION_MISMATCH naming the first vector of another length.
    */
   matrix(handles: readonly number[], dimensions: number): Float32Array<ArrayBuffer> {

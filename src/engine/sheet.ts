@@ -1,7 +1,7 @@
 /**
- * A sheet is one memory of the desk with an instance of the engine over it: one body lies on it at a
- * time, from its first byte to the release of what was read. Beyond DESK_AREAS it holds, for a body of
- * n bytes, one area after the other, each large enough for the worst body of that length:
+ * A sheet is one memory of the desk with an instance of the engine over it: one body lies on it at
+ * a time, from its first byte to the release of what was read. Beyond DESK_AREAS it holds, for a
+ * body of n bytes, one area after the other, each large enough for the worst body of that length:
  *
  *   size                  | area      | meaning
  *   n + 64                | source    | the body, then zeros
@@ -10,7 +10,7 @@
  *   n/14 x 24             | vectors   | the shortest vector with its row is {"vector":[]},
  *   n/16 x 8              | metadata  | and {"metadata":{}},
  *   (n/4 .. n/2) x 8      | table     | the names of large objects; the shortest are about 6 bytes
- *   2n + n/14 x 16 + 64   | floats    | the shortest component is 2 bytes; vectors are aligned to 16
+ *   2n + n/14 x 16 + 64   | floats    | 2 bytes a component at least; each vector at 16
  *
  * That is about 12n of address space, of which only what is written becomes resident.
  */
@@ -45,7 +45,9 @@ import { writePowers } from "./powers.ts";
 
 /** What the desk needs of the engine's exports. */
 export interface DeskExports {
-  /** Reads on for about so many bytes; returns SCAN_MORE, SCAN_DONE, SCAN_FAULT or SCAN_ODDITIES. */
+  /**
+   * Reads on for about so many bytes; returns SCAN_MORE, SCAN_DONE, SCAN_FAULT or SCAN_ODDITIES.
+   */
   jsonStep(state: number, budgetBytes: number): number;
   /** Writes CRC_TABLE_BYTES of tables. */
   crc32cInit(table: number): void;
@@ -125,7 +127,9 @@ export class Sheet {
     return this.bytes.byteLength;
   }
 
-  /** Makes room for a body and sets the scanner to its first byte. The seeds must not be guessable. */
+  /**
+   * Makes room for a body and sets the scanner to its first byte. The seeds must not be guessable.
+   */
   begin(bodyBytes: number, hashSeed: number, hashMultiplier: number): void {
     const areas = layOut(bodyBytes);
     this.#areas = areas;

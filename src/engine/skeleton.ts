@@ -1,7 +1,7 @@
 /**
- * From the skeleton to a value. JSON.parse cannot be interrupted, so a long skeleton is parsed in the
- * pieces that the scanner has cut from its long array: what is around them (with the elements before the
- * first cut), then each piece as an array of its own, whose elements are appended.
+ * From the skeleton to a value. JSON.parse cannot be interrupted, so a long skeleton is parsed in
+ * the pieces that the scanner has cut from its long array: what is around them (with the elements
+ * before the first cut), then each piece as an array of its own, whose elements are appended.
  */
 import {
   SCAN_CUT_COUNT,
