@@ -11,11 +11,11 @@
  * `irregular` is above zero, every walk looks at each row's own generation, and a search that was under way when the
  * generation began starts again. One thread at a time learns or re-encodes (the maintenance lock); the writer may append.
  */
-import { Codebook, codebook, fence, generation, header, slotsUsed } from "./header";
+import { Codebook, codebook, fence, generation, header, irregular, slotsUsed } from "./header";
 import { dotCodes, squaredCodes, sumCode } from "./kernels/codes";
-import { cosine, dot, norm, squaredL2 } from "./kernels/lanes";
+import { cosine, dot, norm, squaredL2, sumLanes } from "./kernels/lanes";
 import * as L from "./layout";
-import { birthOf, deathOf, flagsOf, generationOf, headOf, rowOf, stampOf, vectorOf } from "./row";
+import { birthOf, codeOf, deathOf, flagsOf, generationOf, headOf, stampOf, vectorOf } from "./row";
 import { Worker } from "./worker";
 import { heapReset, heapOffer } from "./graph/heap";
 
@@ -23,8 +23,11 @@ import { heapReset, heapOffer } from "./graph/heap";
 const SAMPLE_ROWS: u32 = 1024;
 const BINS: u32 = 4096;
 const CLAMPED_SHARE: f64 = 0.0005;
-/** A component further outside than this share of the range makes its row rough at once. */
-const ROUGH_REACH: f32 = 0.25;
+/** A row is rough when what clamping takes from it, squared and in steps, passes this much a dimension. */
+const ROUGH_ERROR: f32 = 4;
+/** Under l2 and cosine so many rough rows, and one in so many more, do not make walks careful: see modeNow. */
+const ROUGH_FREE: u32 = 8;
+const ROUGH_SHARE: u32 = 256;
 /** The codes must hold this share of the true neighbours among their best candidates, or walks use float32. */
 const PROBES: u32 = 32;
 const PROBE_K: u32 = 10;
@@ -35,11 +38,18 @@ export const MODE_CODES: u32 = 0;
 export const MODE_CAREFUL: u32 = 1;
 export const MODE_FLOATS: u32 = 2;
 
-/** How a walk measures rows now. */
+/**
+ * How a walk measures rows now. Clamping brings a row nearer to every query within the range, never farther, and a query
+ * outside is walked on float32: so a few rough rows cost some candidates and lose nobody. Inner products know no such
+ * bound, and there each rough row counts.
+ */
 export function modeNow(): u32 {
   const current = generation();
   if (current == 0 || codebook(current).lossy) return MODE_FLOATS;
-  return atomic.load<u32>(L.HEADER_IRREGULAR) ? MODE_CAREFUL : MODE_CODES;
+  const count = irregular();
+  if (count == 0) return MODE_CODES;
+  if (header().metric == L.METRIC_DOT) return MODE_CAREFUL;
+  return count <= ROUGH_FREE + atomic.load<u32>(L.HEADER_LIVE) / ROUGH_SHARE ? MODE_CODES : MODE_CAREFUL;
 }
 
 /** 1 / norm of a row under cosine, 1 otherwise: what its components are multiplied by before they are encoded. */
@@ -51,40 +61,32 @@ export function unitFactor(vector: usize): f64 {
 
 /** Writes a vector's code to `target`; returns 1 when the range could not hold it. */
 export function encode(vector: usize, factor: f64, target: usize, book: Codebook): u32 {
-  const h = header();
-  const dimensions = h.dimensions;
+  const dimensions = header().dimensions;
   const low = f32x4.splat(book.low);
   const inverse = f32x4.splat(book.inverse);
   const unit = f32x4.splat(<f32>factor);
   const top = f32x4.splat(127);
   const zero = f32x4.splat(0);
-  const reach = f32x4.splat(127 * ROUGH_REACH);
-  let clamped = i32x4.splat(0);
-  let far = i32x4.splat(0);
+  let outside = f32x4.splat(0);
   let at: u32 = 0;
   for (; at + 4 <= dimensions; at += 4) {
     const x = f32x4.mul(f32x4.sub(f32x4.mul(v128.load(vector + ((<usize>at) << 2)), unit), low), inverse);
-    const c = f32x4.nearest(f32x4.min(f32x4.max(x, zero), top));
-    const off = f32x4.abs(f32x4.sub(x, c));
-    clamped = i32x4.sub(clamped, f32x4.gt(off, f32x4.splat(1)));
-    far = v128.or(far, f32x4.gt(off, reach));
-    const words = i32x4.trunc_sat_f32x4_s(c);
+    const held = f32x4.min(f32x4.max(x, zero), top);
+    const off = f32x4.sub(x, held);
+    outside = f32x4.add(outside, f32x4.mul(off, off));
+    const words = i32x4.trunc_sat_f32x4_s(f32x4.nearest(held));
     const narrow = i16x8.narrow_i32x4_s(words, words);
     v128.store_lane<u32>(target + at, i8x16.narrow_i16x8_u(narrow, narrow), 0);
   }
-  let clampedCount = i32x4.extract_lane(clamped, 0) + i32x4.extract_lane(clamped, 1);
-  clampedCount += i32x4.extract_lane(clamped, 2) + i32x4.extract_lane(clamped, 3);
-  let isFar: bool = v128.any_true(far);
+  let error = sumLanes(outside);
   for (; at < dimensions; at++) {
     const x = (load<f32>(vector + ((<usize>at) << 2)) * <f32>factor - book.low) * book.inverse;
-    const c = nearest<f32>(min<f32>(max<f32>(x, 0), 127));
-    const off = abs<f32>(x - c);
-    if (off > 1) clampedCount++;
-    if (off > 127 * ROUGH_REACH) isFar = true;
-    store<u8>(target + at, <u8>c);
+    const held = min<f32>(max<f32>(x, 0), 127);
+    error += (x - held) * (x - held);
+    store<u8>(target + at, <u8>nearest<f32>(held));
   }
-  for (; at < h.codeBytes; at++) store<u8>(target + at, 0);
-  return isFar || <u32>clampedCount > max<u32>(1, dimensions >> 5) ? 1 : 0;
+  for (; at < header().codeBytes; at++) store<u8>(target + at, 0);
+  return <u32>!(error <= <f32>dimensions * ROUGH_ERROR);
 }
 
 /** Encodes a row in place and keeps the account of irregular rows. The row's vector is there already. */
@@ -98,8 +100,8 @@ export function encodeRow(slot: u32): void {
       store<u8>(head, 0, L.ROW_GENERATION);
     } else {
       const vector = vectorOf(slot);
-      const rough = encode(vector, unitFactor(vector), rowOf(slot), codebook(current));
-      store<i32>(head, sumCode(rowOf(slot), h.codeBytes), L.ROW_SUM);
+      const rough = encode(vector, unitFactor(vector), codeOf(slot), codebook(current));
+      if (h.metric == L.METRIC_DOT) store<i32>(codeOf(slot) + h.codeBytes, sumCode(codeOf(slot), h.codeBytes));
       store<u8>(head, <u8>current, L.ROW_GENERATION);
       markRough(slot, rough);
     }
@@ -257,7 +259,8 @@ function measureRange(worker: Worker, sample: usize, rows: u32, book: Codebook):
         store<u32>(bin, load<u32>(bin) + 1);
       }
     }
-    const allowed = <u32>(<f64>rows * dimensions * CLAMPED_SHARE);
+    const share = header().metric == L.METRIC_DOT ? 0 : CLAMPED_SHARE;
+    const allowed = <u32>(<f64>rows * dimensions * share);
     const lowBin = quantile(bins, allowed, false);
     const highBin = quantile(bins, allowed, true);
     low = least + <f32>lowBin / perBin;

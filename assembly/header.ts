@@ -41,12 +41,16 @@ export class Header {
   rowsBase: usize;
   vectorsBase: usize;
   end: usize;
+  codesBase: usize;
+  codeStride: u32;
+  deadBase: usize;
 }
 
 if (offsetof<Header>("dimensions") != L.HEADER_DIMENSIONS) ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("codeBytes") != L.HEADER_CODE_BYTES) ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("workersBase") != L.HEADER_WORKERS_BASE) ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("rowsBase") != L.HEADER_ROWS_BASE) ERROR("Header drifted from layout.ts");
+if (offsetof<Header>("deadBase") != L.HEADER_DEAD_BASE) ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("end") != L.HEADER_END) ERROR("Header drifted from layout.ts");
 if (offsetof<Codebook>("lossy") != L.CODEBOOK_LOSSY) ERROR("Codebook drifted from layout.ts");
 if (offsetof<Codebook>() != L.CODEBOOK_BYTES) ERROR("Codebook drifted from layout.ts");

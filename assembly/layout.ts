@@ -11,7 +11,9 @@
  *   tailBase          | tailCapacity x 4            | ring of slots that are not in the graph yet
  *   scratchBase       | capacity x 4                | queue of the checker
  *   bitmapBase        | workers x bitmapStride      | one bit a slot, which rows a filter lets pass
- *   rowsBase          | capacity x rowStride        | rows: code, head, links of level 0
+ *   deadBase          | deadStride                  | one bit a slot: rows that died
+ *   codesBase         | capacity x codeStride       | codes, apart from the rows: a walk reads many codes a row
+ *   rowsBase          | capacity x rowStride        | rows: head, links of level 0
  *   vectorsBase       | capacity x vectorStride     | the caller's float32, unchanged
  */
 
@@ -67,6 +69,9 @@ export const HEADER_BITMAP_STRIDE = 80;
 export const HEADER_ROWS_BASE = 84;
 export const HEADER_VECTORS_BASE = 88;
 export const HEADER_END = 92;
+export const HEADER_CODES_BASE = 96;
+export const HEADER_CODE_STRIDE = 100;
+export const HEADER_DEAD_BASE = 104;
 // Counters that the writer alone stores.
 export const HEADER_SLOTS_USED = 128;
 export const HEADER_LIVE = 132;
@@ -102,20 +107,18 @@ export const CODEBOOK_INVERSE = 8;
 export const CODEBOOK_ZERO = 12;
 export const CODEBOOK_LOSSY = 16;
 
-// Row head, in bytes from the end of the code.
+// Row, in bytes from its start.
 export const ROW_BIRTH = 0;
 export const ROW_DEATH = 8;
 export const ROW_STAMP = 16;
 export const ROW_LOCK = 20;
-export const ROW_NORM = 24;
-export const ROW_SUM = 28;
-export const ROW_UPPER = 32;
-export const ROW_PREVIOUS = 36;
-export const ROW_FLAGS = 40;
-export const ROW_LEVEL = 42;
-export const ROW_GENERATION = 43;
-export const ROW_COUNT = 44;
-export const ROW_HEAD_BYTES = 48;
+export const ROW_UPPER = 24;
+export const ROW_PREVIOUS = 28;
+export const ROW_FLAGS = 32;
+export const ROW_LEVEL = 34;
+export const ROW_GENERATION = 35;
+export const ROW_COUNT = 36;
+export const ROW_HEAD_BYTES = 40;
 
 export const FLAG_LINKED = 1;
 export const FLAG_ROUGH = 2;

@@ -3,7 +3,7 @@ import { encode, modeNow, MODE_CAREFUL, MODE_CODES, MODE_FLOATS, unitFactor } fr
 import { codebook, fence, generation, header } from "./header";
 import { sumCode } from "./kernels/codes";
 import * as L from "./layout";
-import { flagsOf, generationOf, rowOf, vectorOf } from "./row";
+import { codeOf, flagsOf, generationOf, vectorOf } from "./row";
 import { Worker } from "./worker";
 
 /** Readies the vector in `worker.query`. A query that the range cannot hold is walked on float32. */
@@ -18,7 +18,7 @@ export function prepareRow(worker: Worker, slot: u32): void {
   begin(worker);
   if (worker.mode == MODE_FLOATS) return;
   if (flagsOf(slot) & L.FLAG_ROUGH) worker.mode = MODE_FLOATS;
-  else if (worker.mode == MODE_CODES && <u8>generationOf(slot) == <u8>generation()) worker.code = rowOf(slot);
+  else if (worker.mode == MODE_CODES && <u8>generationOf(slot) == <u8>generation()) worker.code = codeOf(slot);
   else encodeQuery(worker);
 }
 

@@ -15,6 +15,14 @@ function powerOfTwo(value: u64): u64 {
   return power;
 }
 
+/** A code fills whole cache lines where that costs little; under dot its sum follows it. */
+function codeStride(codeBytes: u32, metric: u32): u32 {
+  if (codeBytes == 0) return 0;
+  if (metric == L.METRIC_DOT) return codeBytes + 16;
+  const lines = (codeBytes + 63) & ~63;
+  return lines - codeBytes <= codeBytes >> 2 ? lines : codeBytes;
+}
+
 /** One row in M owns units above level 0, 1 / (M - 1) units a row on average; a quarter more is kept. */
 function upperUnits(capacity: u64, m: u64): u64 {
   return (capacity * 5) / ((m - 1) * 4) + 1024;
@@ -33,7 +41,9 @@ function span(capacity: u64, place: bool): u64 {
   const scratchBase = align(tailBase + tailCapacity * 4, 4096);
   const bitmapStride = align((capacity + 7) / 8, 64);
   const bitmapBase = align(scratchBase + capacity * 4, 4096);
-  const rowsBase = align(bitmapBase + bitmapStride * h.workers, 4096);
+  const deadBase = align(bitmapBase + bitmapStride * h.workers, 4096);
+  const codesBase = align(deadBase + bitmapStride, 4096);
+  const rowsBase = align(codesBase + capacity * h.codeStride, 4096);
   const vectorsBase = align(rowsBase + capacity * h.rowStride, 4096);
   const end = vectorsBase + capacity * h.vectorStride;
   if (!place) return end;
@@ -47,6 +57,8 @@ function span(capacity: u64, place: bool): u64 {
   h.scratchBase = <usize>scratchBase;
   h.bitmapBase = <usize>bitmapBase;
   h.bitmapStride = <u32>bitmapStride;
+  h.deadBase = <usize>deadBase;
+  h.codesBase = <usize>codesBase;
   h.rowsBase = <usize>rowsBase;
   h.vectorsBase = <usize>vectorsBase;
   h.end = <usize>end;
@@ -73,7 +85,8 @@ export function format(
   h.quantization = quantization;
   h.workers = workers;
   h.codeBytes = quantization == L.QUANTIZATION_SQ8 && dimensions >= <u32>L.CODE_DIMENSIONS_MIN ? (dimensions + 15) & ~15 : 0;
-  h.rowStride = (h.codeBytes + L.ROW_HEAD_BYTES + 8 * m + 63) & ~63;
+  h.codeStride = codeStride(h.codeBytes, metric);
+  h.rowStride = (L.ROW_HEAD_BYTES + 8 * m + 63) & ~63;
   h.vectorStride = (dimensions * 4 + 15) & ~15;
   h.upperStride = (4 + 4 * m + 7) & ~7;
   const bytes = <u64>min(memoryBytes, <f64>L.MEMORY_END_MAX);

@@ -1,21 +1,21 @@
 /**
- * A row's block: its code first, so that a distance touches nothing else, then its head, then the links of level 0.
+ * A row's block: its head, then the links of level 0. Its code lies apart in a region of codes, dense, because a walk
+ * measures a dozen rows for each one whose links it follows; its vector lies in a third.
  *
- *   offset           | size     | name
- *   0                | codeBytes | code: unsigned 7-bit components, zero padded to 16 bytes (absent without codes)
- *   codeBytes + 0    | 8        | birth: sequence of the write that made the row; 0 while the slot is free
- *   codeBytes + 8    | 8        | death: sequence of the write that removed it, 0 while it lives
- *   codeBytes + 16   | 4        | stamp: odd while the row is written; a reader that sees it change drops the row
- *   codeBytes + 20   | 4        | lock of the links
- *   codeBytes + 24   | 4        | norm: the code's squared norm
- *   codeBytes + 28   | 4        | sum of the code's components
- *   codeBytes + 32   | 4        | upper: first unit of the links above level 0
- *   codeBytes + 36   | 4        | previous: the slot that this row replaced; next free slot while free
- *   codeBytes + 40   | 2        | flags: linked, rough
- *   codeBytes + 42   | 1        | level
- *   codeBytes + 43   | 1        | generation of the code, low bits
- *   codeBytes + 44   | 4        | count of links
- *   codeBytes + 48   | 4 x 2M   | links
+ *   offset | size   | name
+ *   0      | 8      | birth: sequence of the write that made the row; 0 while the slot is free
+ *   8      | 8      | death: sequence of the write that removed it, 0 while it lives
+ *   16     | 4      | stamp: odd while the row is written; a reader that sees it change drops the row
+ *   20     | 4      | lock of the links
+ *   24     | 4      | upper: first unit of the links above level 0
+ *   28     | 4      | previous: the slot that this row replaced; next free slot while free
+ *   32     | 2      | flags: linked, rough
+ *   34     | 1      | level
+ *   35     | 1      | generation of the code, low bits
+ *   36     | 4      | count of links
+ *   40     | 4 x 2M | links
+ *
+ * A code is its unsigned 7-bit components, zero padded to 16 bytes; under dot their sum follows (4 bytes).
  *
  * A level above 0 is a unit in the upper region: count (4), then 4 x M links. Links are written before their count is
  * stored, so a reader without the lock walks ids that are all valid, old or new.
@@ -25,14 +25,21 @@ import * as L from "./layout";
 
 // @ts-ignore: decorator
 @inline
-export function rowOf(slot: u32): usize {
-  return header().rowsBase + <usize>slot * header().rowStride;
+export function codeOf(slot: u32): usize {
+  return header().codesBase + <usize>slot * header().codeStride;
+}
+
+/** Sum of a code's components; kept under dot only. */
+// @ts-ignore: decorator
+@inline
+export function sumOf(slot: u32): i32 {
+  return load<i32>(codeOf(slot) + header().codeBytes);
 }
 
 // @ts-ignore: decorator
 @inline
 export function headOf(slot: u32): usize {
-  return rowOf(slot) + header().codeBytes;
+  return header().rowsBase + <usize>slot * header().rowStride;
 }
 
 // @ts-ignore: decorator
@@ -57,6 +64,20 @@ export function birthOf(slot: u32): u64 {
 @inline
 export function deathOf(slot: u32): u64 {
   return atomic.load<u64>(headOf(slot), L.ROW_DEATH);
+}
+
+/** Whether the row died, for whatever snapshot: one bit, so that a walk need not touch the row for it. */
+// @ts-ignore: decorator
+@inline
+export function hasDied(slot: u32): bool {
+  return ((<u32>load<u8>(header().deadBase + (slot >> 3)) >> (slot & 7)) & 1) != 0;
+}
+
+/** Writer only. */
+export function setDied(slot: u32, died: bool): void {
+  const at = header().deadBase + (slot >> 3);
+  const bit = <u8>(1 << (<u8>slot & 7));
+  atomic.store<u8>(at, died ? load<u8>(at) | bit : load<u8>(at) & ~bit);
 }
 
 /** Whether a reader whose snapshot is `sequence` sees the row. */

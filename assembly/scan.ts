@@ -7,7 +7,7 @@
  */
 import { MODE_CAREFUL, MODE_CODES, orderedBits, fromOrderedBits } from "./codebook";
 import { heapOffer, heapReset, heapSort } from "./graph/heap";
-import { DEAD, keyIn, poolEntry, poolReset, slotIn } from "./graph/pool";
+import { keyIn, poolEntry, poolReset, slotIn } from "./graph/pool";
 import { descend, entry, searchLayer } from "./graph/search";
 import { visit, visitedReset } from "./graph/visited";
 import { fence, header, slotsUsed } from "./header";
@@ -69,7 +69,6 @@ function merge(worker: Worker, wanted: u32): u32 {
     const found = fromPool ? pooled : tailed;
     if (fromPool) p++;
     else t++;
-    if (fromPool && found & DEAD) continue;
     const slot = slotIn(found);
     if (!visit(worker, slot) || !isVisible(slot, worker.snapshot)) continue;
     store<u64>(worker.order + ((<usize>count) << 3), slot);

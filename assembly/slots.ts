@@ -8,7 +8,7 @@
 import { encodeRow, forgetCode } from "./codebook";
 import { fence, header, slotsUsed } from "./header";
 import * as L from "./layout";
-import { headOf } from "./row";
+import { headOf, setDied } from "./row";
 import { tailPush } from "./tail";
 
 /** Slots that can still be taken. */
@@ -44,6 +44,7 @@ export function publishRow(slot: u32, previous: u32, sequence: u64): void {
   store<u32>(head, 0, L.ROW_COUNT);
   store<u8>(head, 0, L.ROW_LEVEL);
   encodeRow(slot);
+  setDied(slot, false);
   atomic.store<u64>(head, 0, L.ROW_DEATH);
   atomic.store<u64>(head, sequence, L.ROW_BIRTH);
   atomic.store<u32>(head, atomic.load<u32>(head, L.ROW_STAMP) + 1, L.ROW_STAMP);
@@ -56,6 +57,7 @@ export function retireRow(slot: u32, sequence: u64): void {
   const head = headOf(slot);
   forgetCode(slot);
   atomic.store<u64>(head, sequence, L.ROW_DEATH);
+  setDied(slot, true);
   atomic.sub<u32>(L.HEADER_LIVE, 1);
   atomic.add<u32>(L.HEADER_DEAD, 1);
 }

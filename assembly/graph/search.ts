@@ -6,7 +6,7 @@
  * Unmet neighbours are gathered first and then measured four at a time, so that their cache misses overlap.
  */
 import * as L from "../layout";
-import { countOf, deathOf, degreeMax, linkAt, listOf } from "../row";
+import { countOf, degreeMax, hasDied, linkAt, listOf } from "../row";
 import { Worker } from "../worker";
 import { poolBar, poolInsert, poolReset, poolTake } from "./pool";
 import { visit, visitedReset } from "./visited";
@@ -47,14 +47,7 @@ export function descend<S>(worker: Worker, from: u32, level: u32, target: u32): 
 @inline
 function offer(worker: Worker, key: u32, slot: u32): void {
   if (<u64>key >= poolBar(worker)) return;
-  poolInsert(worker, key, slot, isDead(worker, slot));
-}
-
-// @ts-ignore: decorator
-@inline
-function isDead(worker: Worker, slot: u32): bool {
-  const death = deathOf(slot);
-  return death != 0 && death <= worker.snapshot;
+  poolInsert(worker, key, slot, hasDied(slot));
 }
 
 /**
@@ -65,7 +58,7 @@ export function searchLayer<S>(worker: Worker, from: u32, ef: u32, level: u32): 
   visitedReset(worker);
   poolReset(worker, ef);
   visit(worker, from);
-  poolInsert(worker, changetype<S>(0).one(worker, from), from, isDead(worker, from));
+  poolInsert(worker, changetype<S>(0).one(worker, from), from, hasDied(from));
   walk<S>(worker, level);
 }
 

@@ -11,7 +11,7 @@
 import { fromOrderedBits, orderedBits } from "../codebook";
 import { Codebook, codebook, generation, header } from "../header";
 import * as L from "../layout";
-import { flagsOf, generationOf, headOf, rowOf, vectorOf } from "../row";
+import { codeOf, flagsOf, generationOf, sumOf, vectorOf } from "../row";
 import { Worker } from "../worker";
 import { dotCodes, dotCodes4, squaredCodes, squaredCodes4 } from "./codes";
 import { cosine, dot, norm, squaredL2 } from "./lanes";
@@ -41,26 +41,17 @@ function floatBetween(a: u32, b: u32): f32 {
 export class L2Codes {
   @inline
   four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
-    const base = header().rowsBase;
-    const stride = header().rowStride;
-    return squaredCodes4(
-      worker.code,
-      base + <usize>a * stride,
-      base + <usize>b * stride,
-      base + <usize>c * stride,
-      base + <usize>d * stride,
-      header().codeBytes,
-    );
+    return squaredCodes4(worker.code, codeOf(a), codeOf(b), codeOf(c), codeOf(d), header().codeBytes);
   }
 
   @inline
   one(worker: Worker, slot: u32): u32 {
-    return <u32>squaredCodes(worker.code, rowOf(slot), header().codeBytes);
+    return <u32>squaredCodes(worker.code, codeOf(slot), header().codeBytes);
   }
 
   @inline
   between(a: u32, b: u32): u32 {
-    return <u32>squaredCodes(rowOf(a), rowOf(b), header().codeBytes);
+    return <u32>squaredCodes(codeOf(a), codeOf(b), header().codeBytes);
   }
 
   @inline
@@ -74,11 +65,11 @@ export class DotCodes {
   @inline
   four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
     const bytes = header().codeBytes;
-    const products = dotCodes4(worker.code, rowOf(a), rowOf(b), rowOf(c), rowOf(d), bytes);
-    let sums = i32x4.splat(load<i32>(headOf(a), L.ROW_SUM));
-    sums = i32x4.replace_lane(sums, 1, load<i32>(headOf(b), L.ROW_SUM));
-    sums = i32x4.replace_lane(sums, 2, load<i32>(headOf(c), L.ROW_SUM));
-    sums = i32x4.replace_lane(sums, 3, load<i32>(headOf(d), L.ROW_SUM));
+    const products = dotCodes4(worker.code, codeOf(a), codeOf(b), codeOf(c), codeOf(d), bytes);
+    let sums = i32x4.splat(sumOf(a));
+    sums = i32x4.replace_lane(sums, 1, sumOf(b));
+    sums = i32x4.replace_lane(sums, 2, sumOf(c));
+    sums = i32x4.replace_lane(sums, 3, sumOf(d));
     const zero = i32x4.splat(codebook(generation()).zero);
     const negated = i32x4.neg(i32x4.add(products, i32x4.mul(sums, zero)));
     return v128.xor(negated, i32x4.splat(0x80000000));
@@ -86,8 +77,8 @@ export class DotCodes {
 
   @inline
   one(worker: Worker, slot: u32): u32 {
-    const product = dotCodes(worker.code, rowOf(slot), header().codeBytes);
-    const sum = load<i32>(headOf(slot), L.ROW_SUM) * codebook(generation()).zero;
+    const product = dotCodes(worker.code, codeOf(slot), header().codeBytes);
+    const sum = sumOf(slot) * codebook(generation()).zero;
     return <u32>(-(product + sum)) ^ 0x80000000;
   }
 
@@ -95,8 +86,8 @@ export class DotCodes {
   @inline
   between(a: u32, b: u32): u32 {
     const zero = codebook(generation()).zero;
-    const sum = (load<i32>(headOf(a), L.ROW_SUM) + load<i32>(headOf(b), L.ROW_SUM)) * zero;
-    return <u32>(-(dotCodes(rowOf(a), rowOf(b), header().codeBytes) + sum)) ^ 0x80000000;
+    const sum = (sumOf(a) + sumOf(b)) * zero;
+    return <u32>(-(dotCodes(codeOf(a), codeOf(b), header().codeBytes) + sum)) ^ 0x80000000;
   }
 
   @inline
@@ -205,25 +196,25 @@ function carefulDistance(worker: Worker, slot: u32): f32 {
   const odd = own & 1;
   const code = odd ? worker.codeB : worker.codeA;
   const sum = odd ? worker.sumB : worker.sumA;
-  return codedDistance(codebook(own), code, sum, rowOf(slot), load<i32>(headOf(slot), L.ROW_SUM));
+  return codedDistance(codebook(own), code, sum, slot);
 }
 
 function carefulBetween(a: u32, b: u32): f32 {
   const own = generationOf(a);
   if (own == 0 || own != generationOf(b) || (flagsOf(a) | flagsOf(b)) & L.FLAG_ROUGH) return floatBetween(a, b);
-  const sumA = load<i32>(headOf(a), L.ROW_SUM);
-  return codedDistance(codebook(own), rowOf(a), sumA, rowOf(b), load<i32>(headOf(b), L.ROW_SUM));
+  const sum = header().metric == L.METRIC_DOT ? sumOf(a) : 0;
+  return codedDistance(codebook(own), codeOf(a), sum, b);
 }
 
-/** A distance in real units (l2: squared) from two codes of one generation. */
-function codedDistance(book: Codebook, a: usize, sumA: i32, b: usize, sumB: i32): f32 {
+/** A distance in real units (l2: squared) between a code and a row's, both of one generation. */
+function codedDistance(book: Codebook, a: usize, sum: i32, slot: u32): f32 {
   const h = header();
   const scale = book.scale;
   if (h.metric == L.METRIC_DOT) {
     const zero = <f32>book.zero;
-    const products = <f32>dotCodes(a, b, h.codeBytes) + zero * <f32>(sumA + sumB);
+    const products = <f32>dotCodes(a, codeOf(slot), h.codeBytes) + zero * <f32>(sum + sumOf(slot));
     return -scale * scale * (products + zero * zero * <f32>h.dimensions);
   }
-  const squared = scale * scale * <f32>squaredCodes(a, b, h.codeBytes);
+  const squared = scale * scale * <f32>squaredCodes(a, codeOf(slot), h.codeBytes);
   return h.metric == L.METRIC_COSINE ? squared * 0.5 : squared;
 }

@@ -243,7 +243,6 @@ export class Shard {
   /** Bytes of the memory that rows have touched, by part; what a worker needs to search is under `free`. */
   memoryBytes(): { vectors: number; codes: number; graph: number; free: number } {
     const used = this.slotsUsed;
-    const codeBytes = this.#header(L.HEADER_CODE_BYTES);
     const upper = Math.min(
       this.#header(L.HEADER_UPPER_USED),
       this.#header(L.HEADER_UPPER_CAPACITY),
@@ -252,8 +251,8 @@ export class Shard {
     const ring = Math.min(this.#header(L.HEADER_TAIL_END), this.#header(L.HEADER_TAIL_CAPACITY));
     return {
       vectors: used * this.#vectorStride,
-      codes: used * codeBytes,
-      graph: used * (rowBytes - codeBytes) + upper * this.#header(L.HEADER_UPPER_STRIDE),
+      codes: used * this.#header(L.HEADER_CODE_STRIDE),
+      graph: used * rowBytes + upper * this.#header(L.HEADER_UPPER_STRIDE),
       free: ring * 4 + used * this.#header(L.HEADER_WORKERS) + L.HEADER_BYTES,
     };
   }

@@ -70,8 +70,9 @@ export class Writer {
     }
     const shards = [this.#newShard(settings)];
     const parts = { name, settings, state: new SharedArrayBuffer(STATE_BYTES), shards };
-    await announce({ kind: "attach", parts });
+    // First here: a listener that has taken it up may send a write before the last one has.
     catalog.attach(parts);
+    await announce({ kind: "attach", parts });
     return { sequence: 0, changed: 1 };
   }
 
