@@ -45,8 +45,8 @@ export interface RecoveryReport {
   /** Frames handed to the visitor. */
   readonly frames: number;
   readonly lastSequence: number;
-  /** The torn tail of the last segment. */
-  readonly cut?: LeftOut;
+  /** The torn tail of the last segment, and a last segment that ends inside its header. */
+  readonly cut: readonly LeftOut[];
   /** What a successor declares invalid. */
   readonly ignored: readonly LeftOut[];
   /** Files a crash left aside, removed. */
@@ -68,7 +68,9 @@ export interface Chain {
   readonly last?: SegmentScan;
   readonly frames: number;
   readonly ignored: LeftOut[];
-  readonly cut?: LeftOut;
+  readonly cut: LeftOut[];
+  /** A last file too short to be a segment, not among the segments. */
+  readonly unbegun?: Segment;
 }
 
 interface Source {
@@ -87,11 +89,12 @@ export async function readChain(
   visit: FrameVisitor,
 ): Promise<Chain> {
   const segments = await listSegments(source);
+  const cut: LeftOut[] = [];
+  const unbegun = takeUnbegun(segments, cut);
   const needed = await readNeededHeaders(source, segments, after);
   const ignored: LeftOut[] = [];
   let frames = 0;
   let last: SegmentScan | undefined;
-  let cut: LeftOut | undefined;
   const visitNew: FrameVisitor = (frame, header) => {
     if (header.sequence <= after) return;
     frames++;
@@ -107,14 +110,15 @@ export async function readChain(
           source.crc32c,
           visitNew,
         );
-        cut = await judgeTail(source, segment, file, last);
+        const torn = await judgeTail(source, segment, file, last);
+        if (torn !== undefined) cut.push(torn);
       } else {
         const rest = await readClosed(source, segment, file, successor, visitNew);
         if (rest !== undefined) ignored.push(rest);
       }
     });
   }
-  return { segments, last, frames, ignored, cut };
+  return { segments, last, frames, ignored, cut, unbegun };
 }
 
 /** The folder's segments, oldest first; files of other names are not looked at. */
@@ -147,6 +151,17 @@ export async function withFile<T>(
   } finally {
     await file.close();
   }
+}
+
+/**
+ * A crash leaves no segment without its header; a file cut that short is treated as one cut later.
+ */
+function takeUnbegun(segments: Segment[], cut: LeftOut[]): Segment | undefined {
+  const last = segments.at(-1);
+  if (last === undefined || last.bytes >= SEGMENT_HEADER_BYTES) return undefined;
+  const reason = "the last segment ends inside its header";
+  cut.push({ file: last.path, offset: 0, bytes: last.bytes, reason });
+  return segments.pop();
 }
 
 /**

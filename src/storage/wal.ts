@@ -4,8 +4,8 @@
  * are drawn in segment.ts, the rules of a start stand in recovery.ts.
  *
  * Life: open() hands the frames after the image to the visitor, cuts a torn tail and goes on in the
- * last segment. commit() appends; a full segment is followed by a new one. dropBefore() removes old
- * segments, oldest first, each removal synced, so that the chain never has a hole.
+ * last segment. commit() appends; a full segment is followed by a new one. dropBefore() removes
+ * what the images no longer need.
  *
  * Faults: when a write or a sync fails, the segment is abandoned at its last kept byte and not
  * written again, for a second fdatasync would answer well and mean nothing. `fault.settled` says
@@ -73,7 +73,9 @@ export class Wal {
     const { files, folder, after, visit } = options;
     try {
       const strays = await removeStrays(files, folder);
-      const { segments, last, frames, ignored, cut } = await readChain(options, after, visit);
+      const chain = await readChain(options, after, visit);
+      const { segments, last, frames, ignored, cut } = chain;
+      if (chain.unbegun !== undefined) await files.remove(chain.unbegun.path);
       let tail = last && (await Tail.takeUp(options, segments.at(-1)!, last));
       if (tail === undefined || tail.written.sequence < after) {
         const previous = tail;
@@ -176,9 +178,10 @@ export class Wal {
         while (this.#segments.length > 1 && this.#segments[1]!.firstSequence <= sequence) {
           await files.remove(this.#segments[0]!.path);
           this.#segments.shift();
-          await files.syncFolder(folder);
           dropped++;
         }
+        // A crash may bring some of them back. No start that needs only later frames reads them.
+        if (dropped > 0) await files.syncFolder(folder);
       } catch (error) {
         throw storageError(error, `removing an old segment in ${folder}`);
       }
