@@ -45,7 +45,7 @@ const held = new Set<DatabaseSync>();
 export async function lockFolder(files: Files, folder: string): Promise<Lock> {
   const database = new DatabaseSync(`${folder}/${LOCK_NAME}`, { timeout: 0 });
   try {
-    database.exec("PRAGMA journal_mode = OFF");
+    database.exec("PRAGMA journal_mode = MEMORY");
     database.exec("BEGIN EXCLUSIVE");
   } catch (error) {
     database.close();
