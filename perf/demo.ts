@@ -34,8 +34,6 @@ interface Searched {
   readonly cpuMicroseconds: number | undefined;
 }
 
-await main();
-
 async function main(): Promise<void> {
   const dataset = loadSift("sift100k");
   const server = await startServer({ LOG_LEVEL: "warn" });
@@ -231,3 +229,5 @@ function expectThat(isKept: boolean, broken: string): void {
   console.log(`NOT KEPT: ${broken}`);
   process.exitCode = 1;
 }
+
+await main();
