@@ -269,6 +269,7 @@ describe("http", () => {
         expect(headers).to.include({
           "x-content-type-options": "nosniff",
           "cache-control": "no-store",
+          "x-frame-options": "DENY",
           "content-security-policy": "default-src 'none';frame-ancestors 'none'",
         });
         expect(headers).to.not.have.any.keys("x-powered-by", "server");

@@ -124,6 +124,7 @@ function recordHeaders(): [string, string][] {
     strictTransportSecurity: false,
     xDnsPrefetchControl: false,
     xDownloadOptions: false,
+    xFrameOptions: { action: "deny" },
     xPermittedCrossDomainPolicies: false,
     xXssProtection: false,
   });
