@@ -14,12 +14,15 @@ import { fence, header, slotsUsed } from "./header";
 import { Careful, DotCodes, floatDistance, L2Codes, L2Floats, OtherFloats } from "./kernels/metric";
 import * as L from "./layout";
 import { isStale, prepareQuery } from "./query";
-import { isVisible, stampOf } from "./row";
+import { isVisible, stampOf, vectorOf } from "./row";
 import { scanTail } from "./tail";
 import { Worker } from "./worker";
 
 /** A search meets a change of generation at most this often before its answer stands as it is. */
 const ATTEMPTS = 4;
+/** While a row is rescored, the one so many places on is loaded, that many bytes of it. */
+const AHEAD: u32 = 2;
+const TOUCH_BYTES: u32 = 1024;
 
 /**
  * The nearest `candidates` rows by code, rescored on float32 and sorted, in `worker.results`. Returns how many.
@@ -83,6 +86,7 @@ function rescore(worker: Worker, count: u32): u32 {
   for (let i: u32 = 0; i < count; i++) {
     const at = worker.order + ((<usize>i) << 3);
     const slot = load<u32>(at);
+    if (i + AHEAD < count) touchRow(worker, load<u32>(at + (AHEAD << 3)));
     const stamp = stampOf(slot);
     const distance = floatDistance(worker, slot);
     if (hasMoved(worker, slot, stamp)) continue;
@@ -97,6 +101,17 @@ function rescore(worker: Worker, count: u32): u32 {
   }
   worker.resultCount = worker.heapSize;
   return worker.heapSize;
+}
+
+/** Early loads of a row that is measured soon, so that its cache misses run beside the present row's. */
+// @ts-ignore: decorator
+@inline
+function touchRow(worker: Worker, slot: u32): void {
+  const vector = vectorOf(slot);
+  const bytes = min<u32>(header().vectorStride, TOUCH_BYTES);
+  let sum = stampOf(slot);
+  for (let at: u32 = 0; at < bytes; at += 64) sum += load<u32>(vector + at);
+  worker.sink = sum;
 }
 
 /** After a row was read: whether it was given away meanwhile. The fence keeps the reads before the second stamp. */

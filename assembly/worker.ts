@@ -35,6 +35,8 @@ export class Worker {
   order: usize;
   visited: usize;
   epoch: u32;
+  /** Where early loads end up. */
+  sink: u32;
   codeA: usize;
   codeB: usize;
   /** The query's code in the current generation: what the uniform walk reads. */

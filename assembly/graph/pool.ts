@@ -77,6 +77,14 @@ function trim(worker: Worker): void {
   }
 }
 
+/** The entry that would be expanded next, as far as is known now. */
+// @ts-ignore: decorator
+@inline
+export function poolPeek(worker: Worker): u32 {
+  const next = worker.poolNext;
+  return next < worker.poolSize ? slotIn(poolEntry(worker, next)) : L.NO_SLOT;
+}
+
 /** The nearest entry not yet expanded, now marked as expanded; NO_SLOT when the walk is over. */
 // @ts-ignore: decorator
 @inline

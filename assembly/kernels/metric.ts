@@ -27,6 +27,13 @@ export function floatDistance(worker: Worker, slot: u32): f32 {
   return cosine(worker.query, vector, h.vectorStride, worker.inverseNorm);
 }
 
+/** Loads from the first cache lines; the rest of a long row follows by itself. */
+// @ts-ignore: decorator
+@inline
+function touchLines(at: usize, bytes: u32): u32 {
+  return load<u32>(at) + load<u32>(at + (bytes > 64 ? 64 : 0));
+}
+
 function floatBetween(a: u32, b: u32): f32 {
   const h = header();
   const va = vectorOf(a);
@@ -39,6 +46,11 @@ function floatBetween(a: u32, b: u32): f32 {
 
 @unmanaged
 export class L2Codes {
+  @inline
+  touch(slot: u32): u32 {
+    return touchLines(codeOf(slot), header().codeStride);
+  }
+
   @inline
   four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
     return squaredCodes4(worker.code, codeOf(a), codeOf(b), codeOf(c), codeOf(d), header().codeBytes);
@@ -62,6 +74,11 @@ export class L2Codes {
 
 @unmanaged
 export class DotCodes {
+  @inline
+  touch(slot: u32): u32 {
+    return touchLines(codeOf(slot), header().codeStride);
+  }
+
   @inline
   four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
     const bytes = header().codeBytes;
@@ -99,6 +116,11 @@ export class DotCodes {
 @unmanaged
 export class L2Floats {
   @inline
+  touch(slot: u32): u32 {
+    return touchLines(vectorOf(slot), header().vectorStride);
+  }
+
+  @inline
   four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
     return fourKeys(
       squaredL2(worker.query, vectorOf(a), header().vectorStride),
@@ -127,6 +149,11 @@ export class L2Floats {
 @unmanaged
 export class OtherFloats {
   @inline
+  touch(slot: u32): u32 {
+    return touchLines(vectorOf(slot), header().vectorStride);
+  }
+
+  @inline
   four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
     return fourKeys(
       floatDistance(worker, a),
@@ -154,6 +181,11 @@ export class OtherFloats {
 
 @unmanaged
 export class Careful {
+  @inline
+  touch(slot: u32): u32 {
+    return touchLines(vectorOf(slot), header().vectorStride);
+  }
+
   @inline
   four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
     return fourKeys(
