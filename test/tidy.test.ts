@@ -16,8 +16,11 @@ const LINE_COLUMNS_MAX = 100;
 /** The programs; nobody imports them. They need not all exist yet. */
 const ENTRIES = ["src/main.ts", "src/cli.ts", "src/index.ts", "src/browser.ts"];
 
-/** Importable from everywhere, and importing nothing themselves. */
-const LEAVES = ["src/errors.ts", "assembly/layout.ts"];
+/** Tests, and what a thread is started with: its name is made from the role of the thread. */
+const PROGRAM = /\.test\.ts$|^src\/threads\/\w+Worker\.ts$/;
+
+/** Importable from everywhere, and importing nothing themselves; asc and Node share the numbers. */
+const LEAVES = ["src/errors.ts", "assembly/layout.ts", "assembly/desk.ts"];
 
 /** Room -> the rooms it may import besides itself and the leaves. */
 const ROOMS: Record<string, readonly string[]> = {
@@ -55,7 +58,7 @@ const roomOf = (path: string) => Object.keys(ROOMS).find((room) => isWithin(path
 const isComment = (line: string) => /^\s*(\/\/|\/?\*)/.test(line);
 
 function importBreach({ path }: SourceFile, target: string): string | undefined {
-  if (ENTRIES.includes(target)) return "imports an entry, which nobody may";
+  if (ENTRIES.includes(target) || PROGRAM.test(target)) return "imports an entry, which nobody may";
   if (LEAVES.includes(path)) return "is imported by all and so must import nothing";
   if (LEAVES.includes(target)) return undefined;
   if (ENTRIES.includes(path)) {
@@ -89,15 +92,15 @@ function reach(starts: readonly string[]): Set<string> {
   return seen;
 }
 
-/** What is started by name: the entries, the tests, and what a package.json or asconfig.json starts. */
+/** What is started by name: entries, workers, tests, and what a package.json or asconfig.json says. */
 function programs(): string[] {
   const starters = ["package.json", "asconfig.json", "perf/package.json"];
   const named = starters.flatMap((starter) => {
     const text = texts.find(({ path }) => path === starter)?.lines.join("\n") ?? "";
     return [...text.matchAll(/[\w./-]+\.ts\b/g)].map(([name]) => join(dirname(starter), name));
   });
-  const tests = sources.map(({ path }) => path).filter((path) => path.endsWith(".test.ts"));
-  return [...ENTRIES, ...tests, ...named];
+  const paths = sources.map(({ path }) => path);
+  return [...ENTRIES, ...paths.filter((path) => PROGRAM.test(path)), ...named];
 }
 
 /** `path:line breach` for each line that the rule has something to say about. */
