@@ -27,13 +27,19 @@ function install() {
   say("installing packages (npm ci) ...");
   const npm = process.env.npm_execpath;
   const [command, args] = npm ? [process.execPath, [npm]] : ["npm", []];
-  const { status } = spawnSync(command, [...args, "ci", "--no-audit", "--no-fund", "--loglevel=error"], {
-    cwd: root,
-    stdio: ["ignore", 2, 2],
-    shell: process.platform === "win32",
-  });
+  const { status } = spawnSync(
+    command,
+    [...args, "ci", "--no-audit", "--no-fund", "--loglevel=error"],
+    {
+      cwd: root,
+      stdio: ["ignore", 2, 2],
+      shell: process.platform === "win32",
+    },
+  );
   if (status !== 0) {
-    say("npm ci failed; its message is above. Check the network and the free disk space, then try again.");
+    say(
+      "npm ci failed; its message is above. Check the network and the free disk space, then try again.",
+    );
     process.exit(1);
   }
   writeFileSync(installStamp, print);
@@ -73,7 +79,9 @@ function compile(target) {
 async function build(force) {
   const print = fingerprint(["asconfig.json", "package-lock.json", ...sources("assembly")]);
   if (!force && isCurrent(buildStamp, print)) return;
-  const targets = Object.keys(JSON.parse(readFileSync(join(root, "asconfig.json"), "utf8")).targets);
+  const targets = Object.keys(
+    JSON.parse(readFileSync(join(root, "asconfig.json"), "utf8")).targets,
+  );
   say(`building the engine: ${targets.join(", ")} ...`);
   mkdirSync(join(root, "build"), { recursive: true });
   const failed = (await Promise.all(targets.map(compile))).filter(({ status }) => status !== 0);

@@ -12,28 +12,16 @@
  * generation began starts again. One thread at a time learns or re-encodes (the maintenance lock); the writer may append.
  */
 import { Codebook, codebook, fence, generation, header, irregular, slotsUsed } from "./header";
-import { dotCodes, squaredCodes, sumCode } from "./kernels/codes";
-import { cosine, dot, norm, squaredL2, sumLanes } from "./kernels/lanes";
+import { sumCode } from "./kernels/codes";
+import { norm, sumLanes } from "./kernels/lanes";
 import * as L from "./layout";
-import { birthOf, codeOf, deathOf, flagsOf, generationOf, headOf, stampOf, vectorOf } from "./row";
-import { Worker } from "./worker";
-import { heapReset, heapOffer } from "./graph/heap";
+import { birthOf, codeOf, generationOf, headOf, stampOf, vectorOf } from "./row";
 
-/** Rows that the range is learned from, bins of their histogram, and the share that may be clamped at either end. */
-const SAMPLE_ROWS: u32 = 1024;
-const BINS: u32 = 4096;
-const CLAMPED_SHARE: f64 = 0.0005;
 /** A row is rough when what clamping takes from it, squared and in steps, passes this much a dimension. */
 const ROUGH_ERROR: f32 = 4;
 /** Under l2 and cosine so many rough rows, and one in so many more, do not make walks careful: see modeNow. */
 const ROUGH_FREE: u32 = 8;
 const ROUGH_SHARE: u32 = 256;
-/** The codes must hold this share of the true neighbours among their best candidates, or walks use float32. */
-const PROBES: u32 = 32;
-const PROBE_K: u32 = 10;
-const PROBE_CANDIDATES: u32 = 40;
-const PROBE_RECALL_PERCENT: u32 = 90;
-
 export const MODE_CODES: u32 = 0;
 export const MODE_CAREFUL: u32 = 1;
 export const MODE_FLOATS: u32 = 2;
@@ -146,31 +134,13 @@ export function isReencoding(): bool {
   return atomic.load<u32>(L.HEADER_REENCODE_NEXT) != 0;
 }
 
-/**
- * Learns the range from a sample of live rows and begins a new generation if it differs enough from the present one.
- * The caller holds the maintenance lock.
- */
-export function learn(worker: Worker): void {
-  const next = generation() + 1;
-  const book = codebook(next);
-  const sample = worker.order;
-  const rows = takeSample(sample);
-  if (rows == 0) return;
-  measureRange(worker, sample, rows, book);
-  book.lossy = 0;
-  const live = atomic.load<u32>(L.HEADER_LIVE);
-  if (next > 1 && !hasMoved(codebook(next - 1), book)) {
-    atomic.store<u32>(L.HEADER_LEARNED_AT, live);
-    atomic.store<u32>(L.HEADER_ROUGH_SEEN, atomic.load<u32>(L.HEADER_IRREGULAR));
-    return;
-  }
-  book.lossy = isLossy(worker, sample, rows, book);
-  // From here on walks are careful; the old rows count as irregular until the last of them has moved over.
+/** From here on walks are careful; the old rows count as irregular until the last of them has moved over. */
+export function beginGeneration(next: u32): void {
   atomic.add<u32>(L.HEADER_IRREGULAR, L.NO_SLOT);
   atomic.store<u32>(L.HEADER_REENCODE_NEXT, 1);
   atomic.store<u32>(L.HEADER_GENERATION, next);
   atomic.add<u32>(L.HEADER_CODES_EPOCH, 1);
-  atomic.store<u32>(L.HEADER_LEARNED_AT, live);
+  atomic.store<u32>(L.HEADER_LEARNED_AT, atomic.load<u32>(L.HEADER_LIVE));
 }
 
 /** Moves at most `count` slots to the current generation; returns true when all are there. */
@@ -206,167 +176,6 @@ function moveRow(slot: u32, current: u8): void {
     fence();
     if (stampOf(slot) == stamp) return;
   }
-}
-
-/** Slots of up to SAMPLE_ROWS live rows, evenly spread, as u32 at `target`. */
-function takeSample(target: usize): u32 {
-  const used = slotsUsed();
-  let wanted = min<u32>(SAMPLE_ROWS, used);
-  // The probe keeps a code a row in the results area.
-  wanted = min<u32>(wanted, (L.RESULT_BYTES * L.POOL_MAX) / header().codeBytes - 1);
-  let count: u32 = 0;
-  for (let i: u32 = 0; i < wanted; i++) {
-    const slot = <u32>((<u64>i * used) / wanted);
-    if (birthOf(slot) == 0 || deathOf(slot) != 0 || stampOf(slot) & 1) continue;
-    store<u32>(target + ((<usize>count) << 2), slot);
-    count++;
-  }
-  return count;
-}
-
-// @ts-ignore: decorator
-@inline
-function sampled(sample: usize, index: u32): u32 {
-  return load<u32>(sample + ((<usize>index) << 2));
-}
-
-function measureRange(worker: Worker, sample: usize, rows: u32, book: Codebook): void {
-  const dimensions = header().dimensions;
-  let least: f32 = Infinity;
-  let most: f32 = -Infinity;
-  for (let i: u32 = 0; i < rows; i++) {
-    const vector = vectorOf(sampled(sample, i));
-    const factor = <f32>unitFactor(vector);
-    for (let d: u32 = 0; d < dimensions; d++) {
-      const x = load<f32>(vector + ((<usize>d) << 2)) * factor;
-      least = min(least, x);
-      most = max(most, x);
-    }
-  }
-  let low = least;
-  let high = most;
-  const width = most - least;
-  if (width > 0) {
-    const bins = worker.pool;
-    memory.fill(bins, 0, 4 * BINS);
-    const perBin = <f32>BINS / width;
-    for (let i: u32 = 0; i < rows; i++) {
-      const vector = vectorOf(sampled(sample, i));
-      const factor = <f32>unitFactor(vector);
-      for (let d: u32 = 0; d < dimensions; d++) {
-        const x = load<f32>(vector + ((<usize>d) << 2)) * factor;
-        const bin = bins + ((<usize>min<u32>(<u32>((x - least) * perBin), BINS - 1)) << 2);
-        store<u32>(bin, load<u32>(bin) + 1);
-      }
-    }
-    const share = header().metric == L.METRIC_DOT ? 0 : CLAMPED_SHARE;
-    const allowed = <u32>(<f64>rows * dimensions * share);
-    const lowBin = quantile(bins, allowed, false);
-    const highBin = quantile(bins, allowed, true);
-    low = least + <f32>lowBin / perBin;
-    high = least + <f32>(highBin + 1) / perBin;
-    // A range that clamping would hardly narrow is kept whole.
-    if ((high - low) * 1.5 > width) {
-      low = least;
-      high = most;
-    }
-  }
-  // Data without extent still needs a scale.
-  const floor = max<f32>(max(abs(low), abs(high)) * 1e-5, 1e-30);
-  if (high - low < floor) high = low + floor;
-  setRange(book, low, high);
-}
-
-/** The bin below (or, from above, over) which `allowed` components lie. */
-function quantile(bins: usize, allowed: u32, fromAbove: bool): u32 {
-  let seen: u32 = 0;
-  for (let i: u32 = 0; i < BINS; i++) {
-    const bin = fromAbove ? BINS - 1 - i : i;
-    seen += load<u32>(bins + ((<usize>bin) << 2));
-    if (seen > allowed) return bin;
-  }
-  return 0;
-}
-
-function setRange(book: Codebook, low: f32, high: f32): void {
-  let scale = (high - low) / 127;
-  book.zero = 0;
-  if (header().metric == L.METRIC_DOT) {
-    // One step more, so that the range still holds after `low` moved to a whole multiple of the scale.
-    scale = (high - low) / 126;
-    const multiple = floor(low / scale);
-    low = multiple * scale;
-    book.zero = <i32>max<f32>(-1e9, min<f32>(1e9, multiple));
-  }
-  book.low = low;
-  book.scale = scale;
-  book.inverse = 1 / scale;
-}
-
-function hasMoved(before: Codebook, after: Codebook): bool {
-  const ratio = after.scale / before.scale;
-  const shift = abs(after.low - before.low) / before.scale;
-  return ratio > 1.1 || ratio < 0.8 || shift > 12;
-}
-
-/** Measures, on the sample itself, whether the codes' best candidates hold the true neighbours. */
-function isLossy(worker: Worker, sample: usize, rows: u32, book: Codebook): i32 {
-  const h = header();
-  if (h.metric == L.METRIC_DOT) {
-    // Sums times `zero` must stay integers of 31 bits.
-    if (<f64>abs(book.zero) * 127.0 * <f64>h.dimensions > 1e9) return 1;
-  }
-  if (rows <= PROBE_CANDIDATES * 2) return 0;
-  const codes = worker.results;
-  for (let i: u32 = 0; i < rows; i++) {
-    const vector = vectorOf(sampled(sample, i));
-    encode(vector, unitFactor(vector), codes + <usize>i * h.codeBytes, book);
-  }
-  let found: u32 = 0;
-  const probes = min<u32>(PROBES, rows);
-  for (let p: u32 = 0; p < probes; p++) {
-    found += probe(worker, sample, rows, codes, <u32>((<u64>p * rows) / probes), book);
-  }
-  return found * 100 < probes * PROBE_K * PROBE_RECALL_PERCENT ? 1 : 0;
-}
-
-/** How many of a sampled row's true neighbours are among its best candidates by code. */
-function probe(worker: Worker, sample: usize, rows: u32, codes: usize, index: u32, book: Codebook): u32 {
-  const h = header();
-  const own = vectorOf(sampled(sample, index));
-  const factor = unitFactor(own);
-  const code = codes + <usize>index * h.codeBytes;
-  const keys = worker.pool;
-  heapReset(worker, PROBE_CANDIDATES);
-  for (let i: u32 = 0; i < rows; i++) {
-    const other = codes + <usize>i * h.codeBytes;
-    let key: u32;
-    if (h.metric == L.METRIC_DOT) {
-      const product = dotCodes(code, other, h.codeBytes) + book.zero * sumCode(other, h.codeBytes);
-      key = <u32>-product ^ 0x80000000;
-    } else {
-      key = <u32>squaredCodes(code, other, h.codeBytes);
-    }
-    store<u32>(keys + ((<usize>i) << 2), key);
-    if (i != index) heapOffer(worker, key, i);
-  }
-  const bar = <u32>(load<u64>(worker.heap) >> 32);
-  heapReset(worker, PROBE_K);
-  for (let i: u32 = 0; i < rows; i++) {
-    if (i == index) continue;
-    const other = vectorOf(sampled(sample, i));
-    let distance: f32;
-    if (h.metric == L.METRIC_L2) distance = squaredL2(own, other, h.vectorStride);
-    else if (h.metric == L.METRIC_DOT) distance = -dot(own, other, h.vectorStride);
-    else distance = cosine(own, other, h.vectorStride, factor);
-    heapOffer(worker, orderedBits(distance), i);
-  }
-  let found: u32 = 0;
-  for (let i: u32 = 0; i < worker.heapSize; i++) {
-    const near = <u32>load<u64>(worker.heap + ((<usize>i) << 3));
-    if (load<u32>(keys + ((<usize>near) << 2)) <= bar) found++;
-  }
-  return found + (PROBE_K - worker.heapSize);
 }
 
 /** Bits of a float32 as an unsigned number of the same order. */

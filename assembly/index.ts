@@ -9,6 +9,7 @@ import { header } from "./header";
 import * as Kernel from "./kernels/codes";
 import * as Lane from "./kernels/lanes";
 import * as L from "./layout";
+import * as Range from "./range";
 import * as Row from "./row";
 import * as Scan from "./scan";
 import * as Slots from "./slots";
@@ -77,7 +78,7 @@ export function endMaintenance(): void {
 
 /** With the maintenance lock: learns the codes' range from live rows; may begin a new generation of codes. */
 export function learn(worker: u32): void {
-  Codebook.learn(Worker.of(worker));
+  Range.learn(Worker.of(worker));
 }
 
 export function isReencoding(): bool {

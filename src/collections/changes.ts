@@ -5,7 +5,7 @@
  * An update takes a new slot and leaves the old one to readers of older snapshots. Nothing that a frame brings is seen
  * until its sequence is published, so a batch appears at once; ids that a frame removes keep their positions until then.
  */
-import { NO_SLOT } from "../engine/shard.ts";
+import { NO_SLOT } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
 import {
   FRAME_PUT,

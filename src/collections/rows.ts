@@ -14,9 +14,10 @@
  *   indexBase x2| 4 << bitsMax     | open addressing: 0 empty, 1 removed, else position + 2
  *   heapBase    | to the end       | records, in size classes; a freed one's first word is the next of its class
  */
-import { NO_SLOT } from "../engine/shard.ts";
+import { NO_SLOT } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
 import { RECORD_HEADER_BYTES, recordBytes } from "../storage/frame.ts";
+import { classBytes, classOf } from "./classes.ts";
 import { hashBytes } from "./hash.ts";
 
 const MAGIC = 0x53574f52;
@@ -295,23 +296,6 @@ function align(value: number): number {
 
 function idBytesAt(bytes: Uint8Array, record: number): number {
   return bytes[record]! | (bytes[record + 1]! << 8);
-}
-
-/** Size classes: multiples of 8 up to 512, then four steps a doubling. */
-const SMALL_MAX = 512;
-const SMALL_CLASSES = SMALL_MAX / 8;
-
-function classOf(length: number): number {
-  if (length <= SMALL_MAX) return Math.ceil(length / 8) - 1;
-  const power = 31 - Math.clz32(length - 1);
-  const step = 2 ** (power - 2);
-  return SMALL_CLASSES + (power - 9) * 4 + Math.ceil((length - 2 ** power) / step) - 1;
-}
-
-function classBytes(size: number): number {
-  if (size < SMALL_CLASSES) return (size + 1) * 8;
-  const power = 9 + Math.floor((size - SMALL_CLASSES) / 4);
-  return 2 ** power + (((size - SMALL_CLASSES) % 4) + 1) * 2 ** (power - 2);
 }
 
 const decoder = new TextDecoder();
