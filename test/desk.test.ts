@@ -2,7 +2,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { Desk, type ScannedBody } from "../src/engine/desk.ts";
 import { SLICE_MS } from "../src/engine/pace.ts";
-import { Sheet } from "../src/engine/sheet.ts";
+import { layOut, Sheet } from "../src/engine/sheet.ts";
 import { OmenError } from "../src/errors.ts";
 import { deskModule, SEED } from "./deskModule.ts";
 
@@ -13,7 +13,7 @@ const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** All that a scan leaves behind, as text: the status, the skeleton, the floats, the spans, the fault. */
 function outcome(sheet: Sheet, bytes: Uint8Array, budgetBytes: number): string {
-  sheet.begin(bytes.length, 1, 0x9e3779b1);
+  sheet.begin(bytes.length, layOut(bytes.length), 1, 0x9e3779b1);
   sheet.bytes.set(bytes, sheet.areas.source);
   let status = SCAN_MORE;
   while (status === SCAN_MORE) status = sheet.step(budgetBytes);

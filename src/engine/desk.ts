@@ -22,7 +22,7 @@ import {
   ODDITY_VECTOR,
   SCAN_DONE,
   SCAN_FAULT,
-  SCAN_ODDITIES,
+  SCAN_MORE,
   SCAN_ODDITY_COUNT,
   VECTOR_BYTES,
   VECTOR_FAULT,
@@ -35,8 +35,8 @@ import { OmenError } from "../errors.ts";
 import { bodyFault } from "./faults.ts";
 import { Pace, type Pause } from "./pace.ts";
 import { ScannedBody } from "./scanned.ts";
-import { layOut, SHEET_PAGES_MIN, Sheet } from "./sheet.ts";
-import { parseSkeleton } from "./skeleton.ts";
+import { type Areas, layOut, SHEET_PAGES_MIN, Sheet } from "./sheet.ts";
+import { isCut, parsePieces, parseWhole } from "./skeleton.ts";
 
 export type { Pause } from "./pace.ts";
 export { ScannedBody, type ScannedVector } from "./scanned.ts";
@@ -46,6 +46,7 @@ export type { DeskExports } from "./sheet.ts";
 const STEP_BYTES = 65_536;
 const COPY_BYTES = 1024 * 1024;
 const PAGE_BYTES = 65_536;
+const LAYOUT_BYTES = 4096;
 /** Sheets in use at once in one thread; a body beyond that waits. */
 const SHEETS_MAX = 16;
 /** Sheets kept for the next body, and how far one may have grown (a body of about 2.5 MB). */
@@ -64,6 +65,7 @@ export class Desk {
   readonly #giveBack = (sheet: Sheet) => this.#give(sheet);
   /** Under which member names are hashed; who sends them must not foresee it. */
   readonly #secret = crypto.getRandomValues(new Uint32Array(2));
+  #areas = layOut(0);
   #out = 0;
   #sums: Sheet | undefined;
 
@@ -97,30 +99,44 @@ export class Desk {
     if (bodyBytes > DESK_BODY_BYTES_MAX) {
       throw new OmenError("BODY_TOO_LARGE", `no body may pass ${DESK_BODY_BYTES_MAX} bytes`);
     }
-    const sheet = await this.#take(bodyBytes);
+    const areas = this.#areasFor(bodyBytes);
+    const sheet = this.#out < SHEETS_MAX ? this.#take(areas) : await this.#wait(areas);
     try {
+      // Nothing is awaited without need: a small body is read within one turn.
       const pace = new Pace(pause);
-      sheet.begin(bodyBytes, this.#secret[0]!, this.#secret[1]! | 0x8000_0001);
-      await copy(chunks, sheet, pace);
-      await read(sheet, pace);
-      return new ScannedBody(await parseSkeleton(sheet, pace), sheet, this.#giveBack);
+      sheet.begin(bodyBytes, areas, this.#secret[0]!, this.#secret[1]! | 0x8000_0001);
+      if (bodyBytes > COPY_BYTES) await copyLong(chunks, sheet, pace);
+      else copyShort(chunks, sheet);
+      while (!isRead(sheet)) if (pace.isDue()) await pace.rest();
+      const value = isCut(sheet) ? await parsePieces(sheet, pace) : parseWhole(sheet);
+      return new ScannedBody(value, sheet, this.#giveBack);
     } catch (error) {
       this.#give(sheet);
       throw error;
     }
   }
 
-  async #take(bodyBytes: number): Promise<Sheet> {
-    let sheet: Sheet | undefined;
-    if (this.#out < SHEETS_MAX) {
-      this.#out++;
-      sheet = this.#free.pop();
-    } else sheet = await new Promise<Sheet | undefined>((resolve) => this.#waiting.push(resolve));
-    const bytes = layOut(bodyBytes).end;
-    if (bytes <= SHEET_BYTES_KEPT) return sheet ?? this.#open(SHEET_PAGES_MIN);
+  /** Bodies of about one length share their layout. */
+  #areasFor(bodyBytes: number): Areas {
+    const roomBytes = Math.ceil(bodyBytes / LAYOUT_BYTES) * LAYOUT_BYTES;
+    if (this.#areas.bodyBytes !== roomBytes) this.#areas = layOut(roomBytes);
+    return this.#areas;
+  }
+
+  #take(areas: Areas): Sheet {
+    this.#out++;
+    return this.#fit(this.#free.pop(), areas);
+  }
+
+  async #wait(areas: Areas): Promise<Sheet> {
+    return this.#fit(await new Promise((resolve) => this.#waiting.push(resolve)), areas);
+  }
+
+  #fit(sheet: Sheet | undefined, { end }: Areas): Sheet {
+    if (end <= SHEET_BYTES_KEPT) return sheet ?? this.#open(SHEET_PAGES_MIN);
     // A large body gets a memory of its own, all zero, and a small sheet goes back on the pile.
     if (sheet !== undefined) this.#keep(sheet);
-    return this.#open(Math.max(Math.ceil(bytes / PAGE_BYTES), SHEET_PAGES_MIN));
+    return this.#open(Math.ceil(end / PAGE_BYTES));
   }
 
   #open(pages: number): Sheet {
@@ -158,13 +174,22 @@ export class Desk {
   }
 }
 
-async function copy(chunks: Uint8Array[], sheet: Sheet, pace: Pace): Promise<void> {
+function copyShort(chunks: Uint8Array[], sheet: Sheet): void {
+  let target = sheet.areas.source;
+  for (const chunk of chunks) {
+    sheet.bytes.set(chunk, target);
+    target += chunk.length;
+  }
+  chunks.length = 0;
+}
+
+async function copyLong(chunks: Uint8Array[], sheet: Sheet, pace: Pace): Promise<void> {
   let target = sheet.areas.source;
   let copied = 0;
   for (let index = 0; index < chunks.length; index++) {
     const chunk = chunks[index]!;
     for (let start = 0; start < chunk.length; start += COPY_BYTES) {
-      const part = chunk.length > COPY_BYTES ? chunk.subarray(start, start + COPY_BYTES) : chunk;
+      const part = chunk.subarray(start, start + COPY_BYTES);
       sheet.bytes.set(part, target);
       target += part.length;
       copied += part.length;
@@ -179,14 +204,12 @@ async function copy(chunks: Uint8Array[], sheet: Sheet, pace: Pace): Promise<voi
 
 const EMPTY = new Uint8Array(0);
 
-async function read(sheet: Sheet, pace: Pace): Promise<void> {
-  for (;;) {
-    const status = sheet.step(STEP_BYTES);
-    if (status === SCAN_FAULT) throw bodyFault(sheet);
-    if (status === SCAN_ODDITIES || status === SCAN_DONE) resolveOddities(sheet);
-    if (status === SCAN_DONE) return;
-    if (pace.isDue()) await pace.rest();
-  }
+/** One step; true when it was the last. */
+function isRead(sheet: Sheet): boolean {
+  const status = sheet.step(STEP_BYTES);
+  if (status === SCAN_FAULT) throw bodyFault(sheet);
+  if (status !== SCAN_MORE) resolveOddities(sheet);
+  return status === SCAN_DONE;
 }
 
 /**

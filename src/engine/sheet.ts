@@ -62,6 +62,8 @@ const PAGES_MAX = 65536;
 
 /** Addresses of the areas for one body. */
 export interface Areas {
+  /** The longest body that fits. */
+  readonly bodyBytes: number;
   readonly source: number;
   readonly skeleton: number;
   readonly skeletonEnd: number;
@@ -92,15 +94,17 @@ export function layOut(bodyBytes: number): Areas {
   const end = floats + 2 * bodyBytes + vectorsMax * 16 + 64;
   const tableMask = slots - 1;
   return {
-    ...{ source, skeleton, skeletonEnd, cuts, vectors },
+    ...{ bodyBytes, source, skeleton, skeletonEnd, cuts, vectors },
     ...{ metadata, table, tableMask, floats, end },
   };
 }
 
+const EMPTY = layOut(0);
+
 export class Sheet {
   readonly engine: DeskExports;
   readonly #memory: WebAssembly.Memory;
-  #areas: Areas = layOut(0);
+  #areas: Areas = EMPTY;
   /** Views of the whole memory, made anew when it grows. */
   bytes: Uint8Array<ArrayBuffer>;
   words: Uint32Array<ArrayBuffer>;
@@ -130,8 +134,7 @@ export class Sheet {
   /**
    * Makes room for a body and sets the scanner to its first byte. The seeds must not be guessable.
    */
-  begin(bodyBytes: number, hashSeed: number, hashMultiplier: number): void {
-    const areas = layOut(bodyBytes);
+  begin(bodyBytes: number, areas: Areas, hashSeed: number, hashMultiplier: number): void {
     this.#areas = areas;
     if (areas.end > this.byteLength) this.#grow(areas.end - this.byteLength);
     const end = areas.source + bodyBytes;

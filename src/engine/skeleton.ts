@@ -22,11 +22,16 @@ const SHORT_BYTES = 96;
 
 const decoder = new TextDecoder();
 
-export async function parseSkeleton(sheet: Sheet, pace: Pace): Promise<unknown> {
+export const isCut = (sheet: Sheet) => sheet.get(SCAN_CUT_COUNT) > 0;
+
+export function parseWhole(sheet: Sheet): unknown {
+  return JSON.parse(textOf(sheet, sheet.areas.skeleton, sheet.get(SCAN_SKELETON)));
+}
+
+export async function parsePieces(sheet: Sheet, pace: Pace): Promise<unknown> {
   const start = sheet.areas.skeleton;
   const end = sheet.get(SCAN_SKELETON);
   const count = sheet.get(SCAN_CUT_COUNT);
-  if (count === 0) return JSON.parse(textOf(sheet, start, end));
   const cuts = sheet.words.slice(sheet.get(SCAN_CUTS) >>> 2, (sheet.get(SCAN_CUTS) >>> 2) + count);
   const close = sheet.get(SCAN_CUT_END);
   // A cut is the byte after a comma.
