@@ -124,9 +124,12 @@ export function stepComponents(scan: Scan): i32 {
   let position = scan.position;
   let target = scan.floats;
   let count = frame.count;
-  let next = readComponent(position, target, DESK_POWERS);
-  if (next == 0) return stepOddComponent(scan, frame);
   do {
+    const next = readComponent(position, target, DESK_POWERS);
+    if (next == 0) {
+      if (position == scan.position) return stepOddComponent(scan, frame);
+      break;
+    }
     target += 4;
     if (<u32>load<u8>(next) != COMMA) {
       scan.expect = EXPECT_COMMA_OR_END;
@@ -137,9 +140,7 @@ export function stepComponents(scan: Scan): i32 {
     position = next + 1;
     position += usize(<u32>load<u8>(position) == SPACE);
     scan.expect = EXPECT_VALUE;
-    if (position >= limit) break;
-    next = readComponent(position, target, DESK_POWERS);
-  } while (next != 0);
+  } while (position < limit);
   frame.count = count;
   scan.floats = target;
   scan.position = position;
