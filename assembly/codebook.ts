@@ -1,15 +1,17 @@
 /**
  * Codes: how float32 rows become 7-bit components, and when that changes.
  *
- * One range (low, scale) holds for all components of a generation: x ~ low + scale * code. Under cosine the row is
- * brought to unit length first. Under dot `low` is a whole multiple of the scale (`zero`), so that an inner product is
- * an exact integer of the codes, their sums and that multiple. A row that the range cannot hold is *rough*: its code
- * stays a clamped one, and whoever meets the row measures it on its float32.
+ * One range (low, scale) holds for all components of a generation: x ~ low + scale * code. Under
+ * cosine the row is brought to unit length first. Under dot `low` is a whole multiple of the scale
+ * (`zero`), so that an inner product is an exact integer of the codes, their sums and that
+ * multiple. A row that the range cannot hold is *rough*: its code stays a clamped one, and whoever
+ * meets the row measures it on its float32.
  *
- * A generation ends when the data has left its range. The new codebook is written beside the old one, the generation is
- * stored, and from then on new rows are encoded by it, while `reencode` moves the old ones over in slices. Meanwhile
- * `irregular` is above zero, every walk looks at each row's own generation, and a search that was under way when the
- * generation began starts again. One thread at a time learns or re-encodes (the maintenance lock); the writer may append.
+ * A generation ends when the data has left its range. The new codebook is written beside the old
+ * one, the generation is stored, and from then on new rows are encoded by it, while `reencode`
+ * moves the old ones over in slices. Meanwhile `irregular` is above zero, every walk looks at each
+ * row's own generation, and a search that was under way when the generation began starts again. One
+ * thread at a time learns or re-encodes (the maintenance lock); the writer may append.
  */
 import { Codebook, codebook, fence, generation, header, irregular, slotsUsed } from "./header";
 import { sumCode } from "./kernels/codes";
@@ -17,9 +19,15 @@ import { norm, sumLanes } from "./kernels/lanes";
 import * as L from "./layout";
 import { birthOf, codeOf, generationOf, headOf, stampOf, vectorOf } from "./row";
 
-/** A row is rough when what clamping takes from it, squared and in steps, passes this much a dimension. */
+/**
+ * A row is rough when what clamping takes from it, squared and in steps, passes this much a
+ * dimension.
+ */
 const ROUGH_ERROR: f32 = 4;
-/** Under l2 and cosine so many rough rows, and one in so many more, do not make walks careful: see modeNow. */
+/**
+ * Under l2 and cosine so many rough rows, and one in so many more, do not make walks careful: see
+ * modeNow.
+ */
 const ROUGH_FREE: u32 = 8;
 const ROUGH_SHARE: u32 = 256;
 export const MODE_CODES: u32 = 0;
@@ -27,9 +35,9 @@ export const MODE_CAREFUL: u32 = 1;
 export const MODE_FLOATS: u32 = 2;
 
 /**
- * How a walk measures rows now. Clamping brings a row nearer to every query within the range, never farther, and a query
- * outside is walked on float32: so a few rough rows cost some candidates and lose nobody. Inner products know no such
- * bound, and there each rough row counts.
+ * How a walk measures rows now. Clamping brings a row nearer to every query within the range, never
+ * farther, and a query outside is walked on float32: so a few rough rows cost some candidates and
+ * lose nobody. Inner products know no such bound, and there each rough row counts.
  */
 export function modeNow(): u32 {
   const current = generation();
@@ -37,10 +45,15 @@ export function modeNow(): u32 {
   const count = irregular();
   if (count == 0) return MODE_CODES;
   if (header().metric == L.METRIC_DOT) return MODE_CAREFUL;
-  return count <= ROUGH_FREE + atomic.load<u32>(L.HEADER_LIVE) / ROUGH_SHARE ? MODE_CODES : MODE_CAREFUL;
+  return count <= ROUGH_FREE + atomic.load<u32>(L.HEADER_LIVE) / ROUGH_SHARE
+    ? MODE_CODES
+    : MODE_CAREFUL;
 }
 
-/** 1 / norm of a row under cosine, 1 otherwise: what its components are multiplied by before they are encoded. */
+/**
+ * 1 / norm of a row under cosine, 1 otherwise: what its components are multiplied by before they
+ * are encoded.
+ */
 export function unitFactor(vector: usize): f64 {
   if (header().metric != L.METRIC_COSINE) return 1;
   const length = norm(vector, header().vectorStride);
@@ -58,7 +71,10 @@ export function encode(vector: usize, factor: f64, target: usize, book: Codebook
   let outside = f32x4.splat(0);
   let at: u32 = 0;
   for (; at + 4 <= dimensions; at += 4) {
-    const x = f32x4.mul(f32x4.sub(f32x4.mul(v128.load(vector + ((<usize>at) << 2)), unit), low), inverse);
+    const x = f32x4.mul(
+      f32x4.sub(f32x4.mul(v128.load(vector + ((<usize>at) << 2)), unit), low),
+      inverse,
+    );
     const held = f32x4.min(f32x4.max(x, zero), top);
     const off = f32x4.sub(x, held);
     outside = f32x4.add(outside, f32x4.mul(off, off));
@@ -77,7 +93,10 @@ export function encode(vector: usize, factor: f64, target: usize, book: Codebook
   return <u32>!(error <= <f32>dimensions * ROUGH_ERROR);
 }
 
-/** Encodes a row in place and keeps the account of irregular rows. The row's vector is there already. */
+/**
+ * Encodes a row in place and keeps the account of irregular rows. The row's vector is there
+ * already.
+ */
 export function encodeRow(slot: u32): void {
   const h = header();
   if (h.codeBytes == 0) return;
@@ -89,12 +108,14 @@ export function encodeRow(slot: u32): void {
     } else {
       const vector = vectorOf(slot);
       const rough = encode(vector, unitFactor(vector), codeOf(slot), codebook(current));
-      if (h.metric == L.METRIC_DOT) store<i32>(codeOf(slot) + h.codeBytes, sumCode(codeOf(slot), h.codeBytes));
+      if (h.metric == L.METRIC_DOT)
+        store<i32>(codeOf(slot) + h.codeBytes, sumCode(codeOf(slot), h.codeBytes));
       store<u8>(head, <u8>current, L.ROW_GENERATION);
       markRough(slot, rough);
     }
     fence();
-    // A generation that began meanwhile may have passed this row by: then it is ours to encode again.
+    // A generation that began meanwhile may have passed this row by: then it is ours to encode
+    // again.
     if (generation() == current) return;
   }
 }
@@ -115,7 +136,10 @@ export function forgetCode(slot: u32): void {
   markRough(slot, 0);
 }
 
-/** Whether the range should be learned (again): at first, and when the rows have grown many times or left it. */
+/**
+ * Whether the range should be learned (again): at first, and when the rows have grown many times or
+ * left it.
+ */
 export function needsLearning(): bool {
   const h = header();
   if (h.codeBytes == 0 || atomic.load<u32>(L.HEADER_LIVE) == 0) return false;
@@ -134,7 +158,10 @@ export function isReencoding(): bool {
   return atomic.load<u32>(L.HEADER_REENCODE_NEXT) != 0;
 }
 
-/** From here on walks are careful; the old rows count as irregular until the last of them has moved over. */
+/**
+ * From here on walks are careful; the old rows count as irregular until the last of them has moved
+ * over.
+ */
 export function beginGeneration(next: u32): void {
   atomic.add<u32>(L.HEADER_IRREGULAR, L.NO_SLOT);
   atomic.store<u32>(L.HEADER_REENCODE_NEXT, 1);
@@ -167,7 +194,10 @@ export function reencode(count: u32): bool {
   return true;
 }
 
-/** The writer may be giving the slot to another row: then the stamp has changed and the code is written once more. */
+/**
+ * The writer may be giving the slot to another row: then the stamp has changed and the code is
+ * written once more.
+ */
 function moveRow(slot: u32, current: u8): void {
   while (true) {
     const stamp = stampOf(slot);

@@ -1,6 +1,7 @@
 /**
- * The header of a shard's memory, at address 0. State that outlives a call stands here and never in a global: each
- * thread's instance has globals of its own. The picture of the bytes is in layout.ts; the checks below hold us to it.
+ * The header of a shard's memory, at address 0. State that outlives a call stands here and never in
+ * a global: each thread's instance has globals of its own. The picture of the bytes is in
+ * layout.ts; the checks below hold us to it.
  */
 import * as L from "./layout";
 
@@ -48,7 +49,8 @@ export class Header {
 
 if (offsetof<Header>("dimensions") != L.HEADER_DIMENSIONS) ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("codeBytes") != L.HEADER_CODE_BYTES) ERROR("Header drifted from layout.ts");
-if (offsetof<Header>("workersBase") != L.HEADER_WORKERS_BASE) ERROR("Header drifted from layout.ts");
+if (offsetof<Header>("workersBase") != L.HEADER_WORKERS_BASE)
+  ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("rowsBase") != L.HEADER_ROWS_BASE) ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("deadBase") != L.HEADER_DEAD_BASE) ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("end") != L.HEADER_END) ERROR("Header drifted from layout.ts");
@@ -61,7 +63,10 @@ export function header(): Header {
   return changetype<Header>(0);
 }
 
-/** The codebook of a generation: two lie side by side, so that the one before stays readable while rows move over. */
+/**
+ * The codebook of a generation: two lie side by side, so that the one before stays readable while
+ * rows move over.
+ */
 // @ts-ignore: decorator
 @inline
 export function codebook(generation: u32): Codebook {
@@ -81,7 +86,10 @@ export function generation(): u32 {
   return atomic.load<u32>(L.HEADER_GENERATION);
 }
 
-/** Rows whose code is rough or of the generation before: while there are any, walks look at each row's own kind. */
+/**
+ * Rows whose code is rough or of the generation before: while there are any, walks look at each
+ * row's own kind.
+ */
 // @ts-ignore: decorator
 @inline
 export function irregular(): u32 {
@@ -89,8 +97,8 @@ export function irregular(): u32 {
 }
 
 /**
- * A full fence. The compiler's own fence instruction does not validate, and a read-modify-write orders just as well:
- * what was read or written before it stays before it.
+ * A full fence. The compiler's own fence instruction does not validate, and a read-modify-write
+ * orders just as well: what was read or written before it stays before it.
  */
 // @ts-ignore: decorator
 @inline

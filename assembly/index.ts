@@ -1,7 +1,8 @@
 /**
- * The engine's exports, all over plain numbers: addresses are unsigned 32 bits, sequences float64 (whole up to 2^53),
- * and no i64 crosses the boundary. `worker` is the calling thread's index, below the count given to `format`; two
- * threads never use one index at a time. src/engine/exports.ts mirrors this list, and a test compares the two.
+ * The engine's exports, all over plain numbers: addresses are unsigned 32 bits, sequences float64
+ * (whole up to 2^53), and no i64 crosses the boundary. `worker` is the calling thread's index,
+ * below the count given to `format`; two threads never use one index at a time.
+ * src/engine/exports.ts mirrors this list, and a test compares the two.
  */
 import * as Codebook from "./codebook";
 import * as Check from "./graph/check";
@@ -43,7 +44,10 @@ export function takeSlot(): u32 {
   return Slots.takeSlot();
 }
 
-/** Writer only: the slot's vector is in place; `previous` is the slot that this row replaces, or NO_SLOT. */
+/**
+ * Writer only: the slot's vector is in place; `previous` is the slot that this row replaces, or
+ * NO_SLOT.
+ */
 export function publishRow(slot: u32, previous: u32, sequence: f64): void {
   Slots.publishRow(slot, previous, <u64>sequence);
 }
@@ -57,7 +61,10 @@ export function tailLength(): u32 {
   return Tail.tailLength();
 }
 
-/** Linkers: puts up to `count` waiting rows into the graph, each by a walk of width `ef`. Returns how many were taken. */
+/**
+ * Linkers: puts up to `count` waiting rows into the graph, each by a walk of width `ef`. Returns
+ * how many were taken.
+ */
 export function linkTail(worker: u32, count: u32, ef: u32, slack: u32): u32 {
   return Tail.linkTail(Worker.of(worker), count, ef, slack);
 }
@@ -67,7 +74,10 @@ export function needsLearning(): bool {
   return Codebook.needsLearning();
 }
 
-/** Takes the maintenance lock if it is free. Who has it may learn and re-encode, and must give it back. */
+/**
+ * Takes the maintenance lock if it is free. Who has it may learn and re-encode, and must give it
+ * back.
+ */
 export function tryMaintenance(): bool {
   return atomic.cmpxchg<u32>(L.HEADER_MAINTENANCE, 0, 1) == 0;
 }
@@ -76,7 +86,10 @@ export function endMaintenance(): void {
   atomic.store<u32>(L.HEADER_MAINTENANCE, 0);
 }
 
-/** With the maintenance lock: learns the codes' range from live rows; may begin a new generation of codes. */
+/**
+ * With the maintenance lock: learns the codes' range from live rows; may begin a new generation of
+ * codes.
+ */
 export function learn(worker: u32): void {
   Range.learn(Worker.of(worker));
 }
@@ -85,14 +98,17 @@ export function isReencoding(): bool {
   return Codebook.isReencoding();
 }
 
-/** With the maintenance lock: moves up to `count` rows to the new generation; true when all have moved. */
+/**
+ * With the maintenance lock: moves up to `count` rows to the new generation; true when all have
+ * moved.
+ */
 export function reencode(count: u32): bool {
   return Codebook.reencode(count);
 }
 
 /**
- * The query lies at the worker's `query`; results lie at its `results`, nearest first, at most `candidates`.
- * Reads the state at `snapshot`.
+ * The query lies at the worker's `query`; results lie at its `results`, nearest first, at most
+ * `candidates`. Reads the state at `snapshot`.
  */
 export function search(worker: u32, ef: u32, candidates: u32, snapshot: f64): u32 {
   const own = Worker.of(worker);
@@ -106,7 +122,14 @@ export function scan(worker: u32, from: u32, to: u32, k: u32, filtered: bool, sn
   return Scan.scan(own, from, to, k, filtered);
 }
 
-export function scanTies(worker: u32, from: u32, to: u32, boundary: f32, filtered: bool, snapshot: f64): u32 {
+export function scanTies(
+  worker: u32,
+  from: u32,
+  to: u32,
+  boundary: f32,
+  filtered: bool,
+  snapshot: f64,
+): u32 {
   const own = Worker.of(worker);
   own.snapshot = <u64>snapshot;
   return Scan.scanTies(own, from, to, boundary, filtered);
@@ -145,8 +168,18 @@ export function cosineFloats(a: usize, b: usize, bytes: usize): f32 {
   return Lane.cosine(a, b, bytes, length > 0 ? 1 / length : 0);
 }
 
-/** Runs a kernel over `count` vectors `stride` apart, four at a time where the kernel can; the sum defeats shortcuts. */
-export function sweepCodes(query: usize, base: usize, stride: usize, count: u32, bytes: usize, product: bool): i32 {
+/**
+ * Runs a kernel over `count` vectors `stride` apart, four at a time where the kernel can; the sum
+ * defeats shortcuts.
+ */
+export function sweepCodes(
+  query: usize,
+  base: usize,
+  stride: usize,
+  count: u32,
+  bytes: usize,
+  product: bool,
+): i32 {
   let sum: i32 = 0;
   for (let i: u32 = 0; i + 4 <= count; i += 4) {
     const a = base + <usize>i * stride;

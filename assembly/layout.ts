@@ -1,18 +1,20 @@
 /**
- * The numbers on which the engine and its host agree: offsets, sizes and limits, and nothing else. asc compiles this
- * file into the engine and Node imports it as it stands; header.ts and row.ts refuse to compile when they drift from it.
+ * The numbers on which the engine and its host agree: offsets, sizes and limits, and nothing else.
+ * asc compiles this file into the engine and Node imports it as it stands; header.ts and row.ts
+ * refuse to compile when they drift from it.
  *
- * A shard's memory, low to high (all bases are in the header; a slot is a row's place, 0 <= slot < capacity):
+ * A shard's memory, low to high (all bases are in the header; a slot is a row's place, 0 <= slot <
+ * capacity):
  *
  *   base              | size                        | what lies there
- *   0                 | HEADER_BYTES                | header: settings, bases, counters, entry point, code generations
- *   workersBase       | workers x workerStride      | one area a thread: query, pools, results, visited stamps
+ *   0                 | HEADER_BYTES                | settings, bases, counters, entry point, codebooks
+ *   workersBase       | workers x workerStride      | an area a thread: query, pools, results
  *   upperBase         | upperCapacity x upperStride | links of the levels above 0, a unit a level
  *   tailBase          | tailCapacity x 4            | ring of slots that are not in the graph yet
  *   scratchBase       | capacity x 4                | queue of the checker
  *   bitmapBase        | workers x bitmapStride      | one bit a slot, which rows a filter lets pass
  *   deadBase          | deadStride                  | one bit a slot: rows that died
- *   codesBase         | capacity x codeStride       | codes, apart from the rows: a walk reads many codes a row
+ *   codesBase         | capacity x codeStride       | codes, dense: a walk reads many for each row
  *   rowsBase          | capacity x rowStride        | rows: head, links of level 0
  *   vectorsBase       | capacity x vectorStride     | the caller's float32, unchanged
  */
@@ -123,7 +125,8 @@ export const ROW_HEAD_BYTES = 40;
 export const FLAG_LINKED = 1;
 export const FLAG_ROUGH = 2;
 
-// Worker area, in bytes from its base; the query's float32 start at WORKER_FIXED, what follows is placed by regions.ts.
+// Worker area, in bytes from its base; the query's float32 start at WORKER_FIXED, what follows is
+// placed by regions.ts.
 export const WORKER_QUERY = 0;
 export const WORKER_RESULTS = 4;
 export const WORKER_RESULT_COUNT = 8;
@@ -139,7 +142,8 @@ export const WORKER_FENCE = 44;
 export const WORKER_SCANNED = 48;
 export const WORKER_FIXED = 512;
 
-// Result, in bytes: the distance's float32, the slot, the row's stamp when it was read, the code key.
+// Result, in bytes: the distance's float32, the slot, the row's stamp when it was read, the code
+// key.
 export const RESULT_BYTES = 16;
 export const RESULT_DISTANCE = 0;
 export const RESULT_SLOT = 4;

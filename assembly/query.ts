@@ -6,19 +6,25 @@ import * as L from "./layout";
 import { codeOf, flagsOf, generationOf, vectorOf } from "./row";
 import { Worker } from "./worker";
 
-/** Readies the vector in `worker.query`. A query that the range cannot hold is walked on float32. */
+/**
+ * Readies the vector in `worker.query`. A query that the range cannot hold is walked on float32.
+ */
 export function prepareQuery(worker: Worker): void {
   begin(worker);
   if (worker.mode != MODE_FLOATS) encodeQuery(worker);
 }
 
-/** Readies a row that is to be linked: its own code serves, where it has one of the current generation. */
+/**
+ * Readies a row that is to be linked: its own code serves, where it has one of the current
+ * generation.
+ */
 export function prepareRow(worker: Worker, slot: u32): void {
   memory.copy(worker.query, vectorOf(slot), header().vectorStride);
   begin(worker);
   if (worker.mode == MODE_FLOATS) return;
   if (flagsOf(slot) & L.FLAG_ROUGH) worker.mode = MODE_FLOATS;
-  else if (worker.mode == MODE_CODES && <u8>generationOf(slot) == <u8>generation()) worker.code = codeOf(slot);
+  else if (worker.mode == MODE_CODES && <u8>generationOf(slot) == <u8>generation())
+    worker.code = codeOf(slot);
   else encodeQuery(worker);
 }
 
@@ -49,7 +55,10 @@ function setSum(worker: Worker, number: u32, sum: i32): void {
   else worker.sumA = sum;
 }
 
-/** Whether a generation began or ended since the query was readied: what was measured must be measured again. */
+/**
+ * Whether a generation began or ended since the query was readied: what was measured must be
+ * measured again.
+ */
 export function isStale(worker: Worker): bool {
   fence();
   return worker.codesEpoch != atomic.load<u32>(L.HEADER_CODES_EPOCH);

@@ -1,6 +1,7 @@
 /**
- * How the codes' range is learned: from a sample of live rows, the span that holds all but a sliver of their
- * components; and whether codes of that range are good enough to walk by, measured on the sample itself.
+ * How the codes' range is learned: from a sample of live rows, the span that holds all but a sliver
+ * of their components; and whether codes of that range are good enough to walk by, measured on the
+ * sample itself.
  */
 import { beginGeneration, encode, orderedBits, unitFactor } from "./codebook";
 import { heapOffer, heapReset } from "./graph/heap";
@@ -11,19 +12,25 @@ import * as L from "./layout";
 import { birthOf, deathOf, stampOf, vectorOf } from "./row";
 import { Worker } from "./worker";
 
-/** Rows that the range is learned from, bins of their histogram, and the share that may be clamped at either end. */
+/**
+ * Rows that the range is learned from, bins of their histogram, and the share that may be clamped
+ * at either end.
+ */
 const SAMPLE_ROWS: u32 = 1024;
 const BINS: u32 = 4096;
 const CLAMPED_SHARE: f64 = 0.0005;
-/** The codes must hold this share of the true neighbours among their best candidates, or walks use float32. */
+/**
+ * The codes must hold this share of the true neighbours among their best candidates, or walks use
+ * float32.
+ */
 const PROBES: u32 = 32;
 const PROBE_K: u32 = 10;
 const PROBE_CANDIDATES: u32 = 40;
 const PROBE_RECALL_PERCENT: u32 = 90;
 
 /**
- * Learns the range from a sample of live rows and begins a new generation if it differs enough from the present one.
- * The caller holds the maintenance lock.
+ * Learns the range from a sample of live rows and begins a new generation if it differs enough from
+ * the present one. The caller holds the maintenance lock.
  */
 export function learn(worker: Worker): void {
   const next = generation() + 1;
@@ -127,7 +134,8 @@ function setRange(book: Codebook, low: f32, high: f32): void {
   let scale = (high - low) / 127;
   book.zero = 0;
   if (header().metric == L.METRIC_DOT) {
-    // One step more, so that the range still holds after `low` moved to a whole multiple of the scale.
+    // One step more, so that the range still holds after `low` moved to a whole multiple of the
+    // scale.
     scale = (high - low) / 126;
     const multiple = floor(low / scale);
     low = multiple * scale;
@@ -166,7 +174,14 @@ function isLossy(worker: Worker, sample: usize, rows: u32, book: Codebook): i32 
 }
 
 /** How many of a sampled row's true neighbours are among its best candidates by code. */
-function probe(worker: Worker, sample: usize, rows: u32, codes: usize, index: u32, book: Codebook): u32 {
+function probe(
+  worker: Worker,
+  sample: usize,
+  rows: u32,
+  codes: usize,
+  index: u32,
+  book: Codebook,
+): u32 {
   const h = header();
   const own = vectorOf(sampled(sample, index));
   const factor = unitFactor(own);
@@ -203,4 +218,3 @@ function probe(worker: Worker, sample: usize, rows: u32, codes: usize, index: u3
   }
   return found + (PROBE_K - worker.heapSize);
 }
-

@@ -1,4 +1,7 @@
-/** Where everything lies in a shard's memory: computed once when the shard is made, kept in the header. */
+/**
+ * Where everything lies in a shard's memory: computed once when the shard is made, kept in the
+ * header.
+ */
 import { header } from "./header";
 import * as L from "./layout";
 import { Worker } from "./worker";
@@ -23,12 +26,18 @@ function codeStride(codeBytes: u32, metric: u32): u32 {
   return lines - codeBytes <= codeBytes >> 2 ? lines : codeBytes;
 }
 
-/** One row in M owns units above level 0, 1 / (M - 1) units a row on average; a quarter more is kept. */
+/**
+ * One row in M owns units above level 0, 1 / (M - 1) units a row on average; a quarter more is
+ * kept.
+ */
 function upperUnits(capacity: u64, m: u64): u64 {
   return (capacity * 5) / ((m - 1) * 4) + 1024;
 }
 
-/** Bytes that a shard of that capacity spans, for the settings already in the header; with `place` it also says where. */
+/**
+ * Bytes that a shard of that capacity spans, for the settings already in the header; with `place`
+ * it also says where.
+ */
 function span(capacity: u64, place: bool): u64 {
   const h = header();
   const fixed = Worker.fixedBytes(h.vectorStride, h.codeBytes);
@@ -66,8 +75,8 @@ function span(capacity: u64, place: bool): u64 {
 }
 
 /**
- * Lays out an untouched memory of `memoryBytes` bytes for as many rows as fit, `capacityMax` at most.
- * Returns the capacity, or 0 when not even one row fits. The host has checked the settings.
+ * Lays out an untouched memory of `memoryBytes` bytes for as many rows as fit, `capacityMax` at
+ * most. Returns the capacity, or 0 when not even one row fits. The host has checked the settings.
  */
 export function format(
   dimensions: u32,
@@ -84,7 +93,10 @@ export function format(
   h.m = m;
   h.quantization = quantization;
   h.workers = workers;
-  h.codeBytes = quantization == L.QUANTIZATION_SQ8 && dimensions >= <u32>L.CODE_DIMENSIONS_MIN ? (dimensions + 15) & ~15 : 0;
+  h.codeBytes =
+    quantization == L.QUANTIZATION_SQ8 && dimensions >= <u32>L.CODE_DIMENSIONS_MIN
+      ? (dimensions + 15) & ~15
+      : 0;
   h.codeStride = codeStride(h.codeBytes, metric);
   h.rowStride = (L.ROW_HEAD_BYTES + 8 * m + 63) & ~63;
   h.vectorStride = (dimensions * 4 + 15) & ~15;

@@ -1,11 +1,12 @@
 /**
- * A row's block: its head, then the links of level 0. Its code lies apart in a region of codes, dense, because a walk
- * measures a dozen rows for each one whose links it follows; its vector lies in a third.
+ * A row's block: its head, then the links of level 0. Its code lies apart in a region of codes,
+ * dense, because a walk measures a dozen rows for each one whose links it follows; its vector lies
+ * in a third.
  *
  *   offset | size   | name
  *   0      | 8      | birth: sequence of the write that made the row; 0 while the slot is free
  *   8      | 8      | death: sequence of the write that removed it, 0 while it lives
- *   16     | 4      | stamp: odd while the row is written; a reader that sees it change drops the row
+ *   16     | 4      | stamp: odd while the row is written; a reader that sees it move drops the row
  *   20     | 4      | lock of the links
  *   24     | 4      | upper: first unit of the links above level 0
  *   28     | 4      | previous: the slot that this row replaced; next free slot while free
@@ -15,10 +16,12 @@
  *   36     | 4      | count of links
  *   40     | 4 x 2M | links
  *
- * A code is its unsigned 7-bit components, zero padded to 16 bytes; under dot their sum follows (4 bytes).
+ * A code is its unsigned 7-bit components, zero padded to 16 bytes; under dot their sum follows (4
+ * bytes).
  *
- * A level above 0 is a unit in the upper region: count (4), then 4 x M links. Links are written before their count is
- * stored, so a reader without the lock walks ids that are all valid, old or new.
+ * A level above 0 is a unit in the upper region: count (4), then 4 x M links. Links are written
+ * before their count is stored, so a reader without the lock walks ids that are all valid, old or
+ * new.
  */
 import { header } from "./header";
 import * as L from "./layout";
@@ -66,7 +69,10 @@ export function deathOf(slot: u32): u64 {
   return atomic.load<u64>(headOf(slot), L.ROW_DEATH);
 }
 
-/** Whether the row died, for whatever snapshot: one bit, so that a walk need not touch the row for it. */
+/**
+ * Whether the row died, for whatever snapshot: one bit, so that a walk need not touch the row for
+ * it.
+ */
 // @ts-ignore: decorator
 @inline
 export function hasDied(slot: u32): bool {
@@ -154,7 +160,10 @@ export function degreeMax(level: u32): u32 {
   return level == 0 ? header().m << 1 : header().m;
 }
 
-/** Spins this often before it sleeps: a holder is gone within a few hundred nanoseconds unless it lost its core. */
+/**
+ * Spins this often before it sleeps: a holder is gone within a few hundred nanoseconds unless it
+ * lost its core.
+ */
 const SPINS = 200;
 const SLEEP_NS: i64 = 1000000;
 

@@ -1,9 +1,10 @@
 /**
  * Answers: the exact scan over float32, and the search that walks codes and lets float32 decide.
  *
- * A reader sees the writes up to its snapshot: rows born at or before it and not dead by then. Float32 are read under
- * the slot's stamp (read, measure, fence, read again); a row whose stamp moved has been given to another write, is left
- * out and counted in `moved`, and the host searches again with a newer snapshot.
+ * A reader sees the writes up to its snapshot: rows born at or before it and not dead by then.
+ * Float32 are read under the slot's stamp (read, measure, fence, read again); a row whose stamp
+ * moved has been given to another write, is left out and counted in `moved`, and the host searches
+ * again with a newer snapshot.
  */
 import { MODE_CAREFUL, MODE_CODES, orderedBits, fromOrderedBits } from "./codebook";
 import { heapOffer, heapReset, heapSort } from "./graph/heap";
@@ -25,7 +26,8 @@ const AHEAD: u32 = 2;
 const TOUCH_BYTES: u32 = 1024;
 
 /**
- * The nearest `candidates` rows by code, rescored on float32 and sorted, in `worker.results`. Returns how many.
+ * The nearest `candidates` rows by code, rescored on float32 and sorted, in `worker.results`.
+ * Returns how many.
  */
 export function search(worker: Worker, ef: u32, candidates: u32): u32 {
   worker.distances = 0;
@@ -58,7 +60,10 @@ function walkIn<S>(worker: Worker, door: u64, ef: u32): void {
   searchLayer<S>(worker, descend<S>(worker, slotIn(door), <u32>(door >> 32), 0), ef, 0);
 }
 
-/** Merges pool and tail, both sorted, into `worker.order`: the nearest `wanted` distinct visible slots. */
+/**
+ * Merges pool and tail, both sorted, into `worker.order`: the nearest `wanted` distinct visible
+ * slots.
+ */
 function merge(worker: Worker, wanted: u32): u32 {
   visitedReset(worker);
   let count: u32 = 0;
@@ -68,7 +73,8 @@ function merge(worker: Worker, wanted: u32): u32 {
     const pooled = p < worker.poolSize ? poolEntry(worker, p) : u64.MAX_VALUE;
     const tailed = t < worker.heapSize ? load<u64>(worker.heap + ((<usize>t) << 3)) : u64.MAX_VALUE;
     if (pooled == u64.MAX_VALUE && tailed == u64.MAX_VALUE) break;
-    const fromPool = pooled != u64.MAX_VALUE && (tailed == u64.MAX_VALUE || keyIn(pooled) <= keyIn(tailed));
+    const fromPool =
+      pooled != u64.MAX_VALUE && (tailed == u64.MAX_VALUE || keyIn(pooled) <= keyIn(tailed));
     const found = fromPool ? pooled : tailed;
     if (fromPool) p++;
     else t++;
@@ -103,7 +109,10 @@ function rescore(worker: Worker, count: u32): u32 {
   return worker.heapSize;
 }
 
-/** Early loads of a row that is measured soon, so that its cache misses run beside the present row's. */
+/**
+ * Early loads of a row that is measured soon, so that its cache misses run beside the present
+ * row's.
+ */
 // @ts-ignore: decorator
 @inline
 function touchRow(worker: Worker, slot: u32): void {
@@ -114,7 +123,10 @@ function touchRow(worker: Worker, slot: u32): void {
   worker.sink = sum;
 }
 
-/** After a row was read: whether it was given away meanwhile. The fence keeps the reads before the second stamp. */
+/**
+ * After a row was read: whether it was given away meanwhile. The fence keeps the reads before the
+ * second stamp.
+ */
 // @ts-ignore: decorator
 @inline
 function hasMoved(worker: Worker, slot: u32, stamp: u32): bool {
@@ -145,19 +157,22 @@ function passes(worker: Worker, slot: u32): bool {
 }
 
 /**
- * Exact scan of the slots from..to: the nearest k visible rows (that pass the bitmap, when `filtered`), sorted, in
- * `worker.results`. `worker.ties` tells whether rows as far as the last one were turned away.
+ * Exact scan of the slots from..to: the nearest k visible rows (that pass the bitmap, when
+ * `filtered`), sorted, in `worker.results`. `worker.ties` tells whether rows as far as the last one
+ * were turned away.
  */
 export function scan(worker: Worker, from: u32, to: u32, k: u32, filtered: bool): u32 {
   prepareQuery(worker);
   worker.distances = 0;
   worker.moved = 0;
   const end = min(to, slotsUsed());
-  // While no slot is given to another row, no stamp can move: only then is each row tried for itself.
+  // While no slot is given to another row, no stamp can move: only then is each row tried for
+  // itself.
   const recycled = atomic.load<u32>(L.HEADER_RECYCLED);
   let turnedAway = gather(worker, from, end, k, filtered, false);
   fenceOn(worker);
-  if (atomic.load<u32>(L.HEADER_RECYCLED) != recycled) turnedAway = gather(worker, from, end, k, filtered, true);
+  if (atomic.load<u32>(L.HEADER_RECYCLED) != recycled)
+    turnedAway = gather(worker, from, end, k, filtered, true);
   heapSort(worker);
   let last: u64 = 0;
   for (let i: u32 = 0; i < worker.heapSize; i++) {
@@ -192,8 +207,8 @@ function gather(worker: Worker, from: u32, end: u32, k: u32, filtered: bool, che
 }
 
 /**
- * The visible slots from `from` on at exactly the distance `boundary`, as results; at most POOL_MAX - 1 of them.
- * `worker.scanned` is where to go on; the scan is over when it reaches slotsUsed.
+ * The visible slots from `from` on at exactly the distance `boundary`, as results; at most POOL_MAX
+ * - 1 of them. `worker.scanned` is where to go on; the scan is over when it reaches slotsUsed.
  */
 export function scanTies(worker: Worker, from: u32, to: u32, boundary: f32, filtered: bool): u32 {
   prepareQuery(worker);

@@ -1,9 +1,10 @@
 /**
  * The writer's side of a shard: slots are taken, filled, published and retired here, by one thread.
  *
- * A row comes in three steps. `takeSlot` makes its stamp odd, the host copies the vector in, `publish` writes the rest,
- * makes the stamp even and puts the row on the tail. Readers whose snapshot is older than its birth pass it by until the
- * collection's sequence moves on, so a batch appears as one.
+ * A row comes in three steps. `takeSlot` makes its stamp odd, the host copies the vector in,
+ * `publish` writes the rest, makes the stamp even and puts the row on the tail. Readers whose
+ * snapshot is older than its birth pass it by until the collection's sequence moves on, so a batch
+ * appears as one.
  */
 import { encodeRow, forgetCode } from "./codebook";
 import { fence, header, slotsUsed } from "./header";
@@ -16,7 +17,10 @@ export function slotsLeft(): u32 {
   return header().capacity - slotsUsed() + load<u32>(L.HEADER_FREE_COUNT);
 }
 
-/** Takes a slot, or returns NO_SLOT. Fresh slots come in ascending order, so a batch mostly fills one stretch. */
+/**
+ * Takes a slot, or returns NO_SLOT. Fresh slots come in ascending order, so a batch mostly fills
+ * one stretch.
+ */
 export function takeSlot(): u32 {
   const free = load<u32>(L.HEADER_FREE_HEAD);
   let slot: u32;
@@ -52,7 +56,10 @@ export function publishRow(slot: u32, previous: u32, sequence: u64): void {
   tailPush(slot);
 }
 
-/** The row leaves every answer from `sequence` on. Its slot stays where the graph can walk through it. */
+/**
+ * The row leaves every answer from `sequence` on. Its slot stays where the graph can walk through
+ * it.
+ */
 export function retireRow(slot: u32, sequence: u64): void {
   const head = headOf(slot);
   forgetCode(slot);

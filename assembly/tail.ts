@@ -5,8 +5,9 @@
  *   head .. taken           being linked; an entry whose top bit is set is done
  *   taken .. end            waiting
  *
- * The writer alone moves `end`; linkers claim by moving `taken` and pass `head` over what is done. Readers scan
- * head .. end before they walk the graph: a row that is linked meanwhile is then met in both, never in neither.
+ * The writer alone moves `end`; linkers claim by moving `taken` and pass `head` over what is done.
+ * Readers scan head .. end before they walk the graph: a row that is linked meanwhile is then met
+ * in both, never in neither.
  */
 import { MODE_CAREFUL, MODE_CODES } from "./codebook";
 import { insert } from "./graph/insert";
@@ -94,7 +95,8 @@ function scanIn<S>(worker: Worker): void {
   const gather = worker.gather;
   const end = tailEnd();
   let at = atomic.load<u32>(L.HEADER_TAIL_HEAD);
-  // The ring is longer than any tail, but a reader that slept might find it turned: it reads one turn at most.
+  // The ring is longer than any tail, but a reader that slept might find it turned: it reads one
+  // turn at most.
   if (end - at > header().tailCapacity) at = end - header().tailCapacity;
   let met: u32 = 0;
   for (; at != end; at++) {

@@ -1,6 +1,7 @@
 /**
- * What one thread needs while it searches or links, in its own stretch of the shard's memory, so that
- * threads share nothing but the rows. The host reads the first fields (layout.ts); the rest is the engine's own.
+ * What one thread needs while it searches or links, in its own stretch of the shard's memory, so
+ * that threads share nothing but the rows. The host reads the first fields (layout.ts); the rest is
+ * the engine's own.
  */
 import { header } from "./header";
 import * as L from "./layout";
@@ -97,7 +98,8 @@ export class Worker {
     at += 8 * L.POOL_MAX;
     own.results = at;
     at += L.RESULT_BYTES * L.POOL_MAX;
-    own.visited = changetype<usize>(own) + <usize>Worker.fixedBytes(header().vectorStride, header().codeBytes);
+    own.visited =
+      changetype<usize>(own) + <usize>Worker.fixedBytes(header().vectorStride, header().codeBytes);
     own.bitmap = header().bitmapBase + <usize>worker * header().bitmapStride;
   }
 }

@@ -1,4 +1,7 @@
-/** The error catalogue: each code is part of the API, its status and title stand here and nowhere else. */
+/**
+ * The error catalogue: each code is part of the API, its status and title stand here and nowhere
+ * else.
+ */
 
 export const ERRORS = {
   INVALID_REQUEST: { status: 400, title: "The request is not valid" },

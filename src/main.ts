@@ -1,4 +1,7 @@
-/** `npm start`: a server set up by the environment alone. It ends on SIGTERM or SIGINT, or when a thread dies. */
+/**
+ * `npm start`: a server set up by the environment alone. It ends on SIGTERM or SIGINT, or when a
+ * thread dies.
+ */
 import { readFileSync } from "node:fs";
 import { readConfig } from "./config.ts";
 import { OmenError } from "./errors.ts";
@@ -13,14 +16,26 @@ function readVersion(): string {
   return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }
 
+function refuseOldNode(): void {
+  const { node } = process.versions;
+  if (Number.parseInt(node, 10) >= NODE_MAJOR_MIN) return;
+  const message = `Node ${NODE_MAJOR_MIN} or newer is needed, this is ${node}`;
+  throw new OmenError("UNSUPPORTED_PLATFORM", `${message}; npm start brings its own`);
+}
+
+/**
+ * Resolves when the process is asked to end. It listens before anything can answer: none is missed.
+ */
+function untilAsked(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    process.on("SIGTERM", resolve);
+    process.on("SIGINT", resolve);
+  });
+}
+
 async function main(): Promise<void> {
-  const major = Number.parseInt(process.versions.node, 10);
-  if (major < NODE_MAJOR_MIN) {
-    throw new OmenError(
-      "UNSUPPORTED_PLATFORM",
-      `Node ${NODE_MAJOR_MIN} or newer is needed, this is ${process.versions.node}; npm start brings its own`,
-    );
-  }
+  refuseOldNode();
+  const asked = untilAsked();
   const config = readConfig(process.env);
   const log = createLog(config);
   const engine = loadEngine();
@@ -33,22 +48,17 @@ async function main(): Promise<void> {
       process.exit(1);
     },
   });
-  const url = `http://${config.host.includes(":") ? `[${config.host}]` : config.host}:${server.port}`;
+  const host = config.host.includes(":") ? `[${config.host}]` : config.host;
+  const url = `http://${host}:${server.port}`;
   const { threads, linkers } = config;
   const about = { url, version, engine: engine.variant.name, threads, linkers };
   log.info(about, `omendb ${version} listens on ${url}`);
 
-  let isStopping = false;
-  const stop = async (signal: string) => {
-    if (isStopping) return;
-    isStopping = true;
-    log.info({ signal }, "stopping: no new connections, requests in flight are finished");
-    await server.close();
-    log.info("stopped");
-    process.exit(0);
-  };
-  process.on("SIGTERM", stop);
-  process.on("SIGINT", stop);
+  const signal = await asked;
+  log.info({ signal }, "stopping: no new connections, requests in flight are finished");
+  await server.close();
+  log.info("stopped");
+  process.exit(0);
 }
 
 main().catch((error) => {

@@ -1,8 +1,10 @@
 /**
- * The graph's own checker: every invariant that a walk relies on, tried row by row. It ships with the engine, because
- * a loaded image is hostile input and because an operator may ask a live shard for its health.
+ * The graph's own checker: every invariant that a walk relies on, tried row by row. It ships with
+ * the engine, because a loaded image is hostile input and because an operator may ask a live shard
+ * for its health.
  *
- * Bounds hold at any moment. Reachability and links to unlinked rows are judged only when no linker is at work.
+ * Bounds hold at any moment. Reachability and links to unlinked rows are judged only when no linker
+ * is at work.
  */
 import { header, slotsUsed } from "../header";
 import * as L from "../layout";
@@ -20,16 +22,21 @@ function fail(worker: Worker, fault: u32, slot: u32, value: u32): u32 {
   return fault;
 }
 
-/** Tries counters, entry point, every row and every list. Returns a FAULT_ number; slot and value are in the worker. */
+/**
+ * Tries counters, entry point, every row and every list. Returns a FAULT_ number; slot and value
+ * are in the worker.
+ */
 export function check(worker: Worker): u32 {
   const used = slotsUsed();
   if (used > header().capacity) return fail(worker, L.FAULT_TAIL, L.NO_SLOT, used);
-  if (tailLength() > header().tailCapacity) return fail(worker, L.FAULT_TAIL, L.NO_SLOT, tailLength());
+  if (tailLength() > header().tailCapacity)
+    return fail(worker, L.FAULT_TAIL, L.NO_SLOT, tailLength());
   const door = entry();
   const first = slotIn(door);
   if (first != L.NO_SLOT) {
     if (first >= used || !Row.isLinked(first)) return fail(worker, L.FAULT_ENTRY, first, 0);
-    if (Row.levelOf(first) != <u32>(door >> 32)) return fail(worker, L.FAULT_ENTRY, first, <u32>(door >> 32));
+    if (Row.levelOf(first) != <u32>(door >> 32))
+      return fail(worker, L.FAULT_ENTRY, first, <u32>(door >> 32));
   }
   for (let slot: u32 = 0; slot < used; slot++) {
     if (checkRow(worker, slot, used) != L.FAULT_NONE) return worker.fault;
@@ -45,7 +52,8 @@ function checkRow(worker: Worker, slot: u32, used: u32): u32 {
   if (level > 0) {
     const unit = load<u32>(Row.headOf(slot), L.ROW_UPPER);
     const usedUnits = min(atomic.load<u32>(L.HEADER_UPPER_USED), header().upperCapacity);
-    if (unit >= usedUnits || unit + level > usedUnits) return fail(worker, L.FAULT_UPPER_BOUNDS, slot, unit);
+    if (unit >= usedUnits || unit + level > usedUnits)
+      return fail(worker, L.FAULT_UPPER_BOUNDS, slot, unit);
   }
   for (let at: u32 = 0; at <= level; at++) {
     if (checkList(worker, slot, at, used) != L.FAULT_NONE) return worker.fault;
@@ -70,7 +78,10 @@ function checkList(worker: Worker, slot: u32, level: u32, used: u32): u32 {
   return L.FAULT_NONE;
 }
 
-/** Breadth first over level 0 from the entry point; `scratch` is the queue. Counts what was not met in `faultValue`. */
+/**
+ * Breadth first over level 0 from the entry point; `scratch` is the queue. Counts what was not met
+ * in `faultValue`.
+ */
 function checkReach(worker: Worker, first: u32, used: u32): u32 {
   visitedReset(worker);
   const queue = header().scratchBase;
@@ -97,5 +108,7 @@ function checkReach(worker: Worker, first: u32, used: u32): u32 {
     missed++;
     example = slot;
   }
-  return missed ? fail(worker, L.FAULT_UNREACHABLE, example, missed) : fail(worker, L.FAULT_NONE, L.NO_SLOT, 0);
+  return missed
+    ? fail(worker, L.FAULT_UNREACHABLE, example, missed)
+    : fail(worker, L.FAULT_NONE, L.NO_SLOT, 0);
 }

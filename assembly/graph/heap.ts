@@ -1,6 +1,7 @@
 /**
- * A bounded heap of the nearest: its root is the farthest entry kept, so one compare turns most candidates away.
- * Entries are key << 32 | slot; an exact scan and the scan of the tail gather in it.
+ * A bounded heap of the nearest: its root is the farthest entry kept, so one compare turns most
+ * candidates away. Entries are key << 32 | slot; an exact scan and the scan of the tail gather in
+ * it.
  */
 import { Worker } from "../worker";
 

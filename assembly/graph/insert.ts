@@ -1,10 +1,11 @@
 /**
  * Algorithm 1 of Malkov and Yashunin: a row is put into the graph.
  *
- * Several linkers work on one graph at once. First the row's own lists are searched and written on all its levels; it
- * cannot be reached yet, so nobody else touches them. Then the reverse links are published, each under the lock of the
- * row that gets it. A linker that stops in between leaves a row with links but without some reverse links: the checker
- * calls that unreachable at worst, and no list is ever half written.
+ * Several linkers work on one graph at once. First the row's own lists are searched and written on
+ * all its levels; it cannot be reached yet, so nobody else touches them. Then the reverse links are
+ * published, each under the lock of the row that gets it. A linker that stops in between leaves a
+ * row with links but without some reverse links: the checker calls that unreachable at worst, and
+ * no list is ever half written.
  */
 import { MODE_CAREFUL, MODE_CODES } from "../codebook";
 import { header } from "../header";
@@ -34,7 +35,7 @@ function insertIn<S>(worker: Worker, slot: u32, ef: u32, slack: u32): void {
   const level = drawLevel(slot);
   let door = entry();
   if (slotIn(door) == L.NO_SLOT) {
-    const first = atomic.cmpxchg<u64>(L.HEADER_ENTRY, <u64>L.NO_SLOT, (<u64>level << 32) | slot);
+    const first = atomic.cmpxchg<u64>(L.HEADER_ENTRY, <u64>L.NO_SLOT, ((<u64>level) << 32) | slot);
     if (first == <u64>L.NO_SLOT) return markLinked(slot);
     door = first;
   }
@@ -54,11 +55,14 @@ function markLinked(slot: u32): void {
   atomic.or<u16>(Row.headOf(slot) + L.ROW_FLAGS, <u16>L.FLAG_LINKED);
 }
 
-/** Draws the row's level (geometric, factor 1/M) and takes its units; without room above it stays on level 0. */
+/**
+ * Draws the row's level (geometric, factor 1/M) and takes its units; without room above it stays on
+ * level 0.
+ */
 function drawLevel(slot: u32): u32 {
   const head = Row.headOf(slot);
   let level: u32 = 0;
-  const draw = scramble(slot ^ <u32>Row.birthOf(slot) * 0x9e3779b9);
+  const draw = scramble(slot ^ (<u32>Row.birthOf(slot) * 0x9e3779b9));
   let bar: u32 = u32.MAX_VALUE / header().m;
   while (draw < bar && level < <u32>(L.LEVELS_MAX - 1)) {
     level++;
@@ -100,7 +104,8 @@ function writeOwn<S>(worker: Worker, slot: u32, level: u32): void {
 }
 
 function writeList(worker: Worker, list: usize, count: u32): void {
-  for (let i: u32 = 0; i < count; i++) Row.setLink(list, i, load<u32>(worker.chosen + ((<usize>i) << 2)));
+  for (let i: u32 = 0; i < count; i++)
+    Row.setLink(list, i, load<u32>(worker.chosen + ((<usize>i) << 2)));
   Row.setCount(list, count);
 }
 
@@ -119,7 +124,10 @@ function publish<S>(worker: Worker, slot: u32, level: u32, slack: u32): void {
   }
 }
 
-/** Adds a link to a locked row's list; a full list is pruned below its limit by `slack`, so that this stays rare. */
+/**
+ * Adds a link to a locked row's list; a full list is pruned below its limit by `slack`, so that
+ * this stays rare.
+ */
 function addLink<S>(worker: Worker, target: u32, slot: u32, level: u32, slack: u32): void {
   const list = Row.listOf(target, level);
   const count = Row.countOf(list);
@@ -136,16 +144,20 @@ function addLink<S>(worker: Worker, target: u32, slot: u32, level: u32, slack: u
     const other = i < count ? Row.linkAt(list, i) : slot;
     if (Row.deathOf(other) != 0) continue;
     const key = changetype<S>(0).between(target, other);
-    store<u64>(entries + ((<usize>kept) << 3), (<u64>key << 32) | other);
+    store<u64>(entries + ((<usize>kept) << 3), ((<u64>key) << 32) | other);
     kept++;
   }
   sortEntries(entries, kept);
-  writeList(worker, list, select<S>(worker, entries, kept, max<u32>(bound - min(slack, bound / 2), 1)));
+  writeList(
+    worker,
+    list,
+    select<S>(worker, entries, kept, max<u32>(bound - min(slack, bound / 2), 1)),
+  );
 }
 
 function raiseEntry(slot: u32, level: u32): void {
   lockGraph();
-  if (level > <u32>(entry() >> 32)) atomic.store<u64>(L.HEADER_ENTRY, (<u64>level << 32) | slot);
+  if (level > <u32>(entry() >> 32)) atomic.store<u64>(L.HEADER_ENTRY, ((<u64>level) << 32) | slot);
   unlockGraph();
 }
 

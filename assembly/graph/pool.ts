@@ -1,10 +1,11 @@
 /**
- * The pool of a walk: one sorted array of entries, nearest first, in place of the two heaps of the paper.
+ * The pool of a walk: one sorted array of entries, nearest first, in place of the two heaps of the
+ * paper.
  *
  *   entry = key << 32 | expanded << 31 | dead << 30 | slot
  *
- * `limit` counts living entries: a dead row is walked through but takes nobody's place, so the pool holds `poolDead`
- * entries more. `poolNext` is the first entry that has not been expanded.
+ * `limit` counts living entries: a dead row is walked through but takes nobody's place, so the pool
+ * holds `poolDead` entries more. `poolNext` is the first entry that has not been expanded.
  */
 import * as L from "../layout";
 import { Worker } from "../worker";
@@ -51,7 +52,7 @@ export function poolBar(worker: Worker): u64 {
 /** Puts an entry in its place; the farthest goes when more than `limit` living ones are there. */
 export function poolInsert(worker: Worker, key: u32, slot: u32, dead: bool): void {
   const pool = worker.pool;
-  const entry = (<u64>key << 32) | (dead ? DEAD : 0) | slot;
+  const entry = ((<u64>key) << 32) | (dead ? DEAD : 0) | slot;
   let at = worker.poolSize;
   let above = pool + ((<usize>at) << 3);
   while (at > 0) {
@@ -71,7 +72,10 @@ export function poolInsert(worker: Worker, key: u32, slot: u32, dead: bool): voi
 // @ts-ignore: decorator
 @inline
 function trim(worker: Worker): void {
-  while (worker.poolSize > worker.poolLimit + worker.poolDead || worker.poolSize >= <u32>L.POOL_MAX) {
+  while (
+    worker.poolSize > worker.poolLimit + worker.poolDead ||
+    worker.poolSize >= <u32>L.POOL_MAX
+  ) {
     worker.poolSize--;
     if (load<u64>(worker.pool + ((<usize>worker.poolSize) << 3)) & DEAD) worker.poolDead--;
   }

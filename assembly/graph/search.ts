@@ -1,9 +1,11 @@
 /**
- * The walk: Algorithms 2 and 5 of Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using
- * Hierarchical Navigable Small World graphs" (2016), over one sorted pool. Readers take no lock: a list is read at its
- * count, and every id in it is a slot below slotsUsed, linked now or before.
+ * The walk: Algorithms 2 and 5 of Malkov and Yashunin, "Efficient and robust approximate nearest
+ * neighbor search using Hierarchical Navigable Small World graphs" (2016), over one sorted pool.
+ * Readers take no lock: a list is read at its count, and every id in it is a slot below slotsUsed,
+ * linked now or before.
  *
- * Unmet neighbours are gathered first and then measured four at a time, so that their cache misses overlap.
+ * Unmet neighbours are gathered first and then measured four at a time, so that their cache misses
+ * overlap.
  */
 import * as L from "../layout";
 import { countOf, degreeMax, hasDied, headOf, linkAt, listOf } from "../row";
@@ -51,8 +53,9 @@ function offer(worker: Worker, key: u32, slot: u32): void {
 }
 
 /**
- * Algorithm 2: the `ef` nearest living rows met from `from` on, left in the pool. Dead rows are walked through and
- * count for nothing; rows written after the snapshot may be in the pool and are sorted out by whoever reads it.
+ * Algorithm 2: the `ef` nearest living rows met from `from` on, left in the pool. Dead rows are
+ * walked through and count for nothing; rows written after the snapshot may be in the pool and are
+ * sorted out by whoever reads it.
  */
 export function searchLayer<S>(worker: Worker, from: u32, ef: u32, level: u32): void {
   visitedReset(worker);
@@ -83,15 +86,17 @@ export function walk<S>(worker: Worker, level: u32): void {
 }
 
 /**
- * Loads a little of each gathered row before any is measured. There is no prefetch instruction; plain early loads let
- * all their cache misses run at once. The sum is kept so that the loads are not taken for dead.
+ * Loads a little of each gathered row before any is measured. There is no prefetch instruction;
+ * plain early loads let all their cache misses run at once. The sum is kept so that the loads are
+ * not taken for dead.
  */
 // @ts-ignore: decorator
 @inline
 function touchAll<S>(worker: Worker, count: u32): void {
   const gather = worker.gather;
   let sum: u32 = 0;
-  for (let i: u32 = 0; i < count; i++) sum += changetype<S>(0).touch(load<u32>(gather + ((<usize>i) << 2)));
+  for (let i: u32 = 0; i < count; i++)
+    sum += changetype<S>(0).touch(load<u32>(gather + ((<usize>i) << 2)));
   const next = poolPeek(worker);
   if (next != L.NO_SLOT) {
     const row = headOf(next);

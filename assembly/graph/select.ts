@@ -1,14 +1,18 @@
 /**
- * Which neighbours a row keeps: Algorithm 4 of Malkov and Yashunin, with the relaxation of Subramanya et al., "DiskANN"
- * (2019): a candidate is left out when a row already chosen is nearer to it than the row itself by the factor alpha.
- * Strictly nearer, so that equal rows do not push each other out and stay connected.
+ * Which neighbours a row keeps: Algorithm 4 of Malkov and Yashunin, with the relaxation of
+ * Subramanya et al., "DiskANN" (2019): a candidate is left out when a row already chosen is nearer
+ * to it than the row itself by the factor alpha. Strictly nearer, so that equal rows do not push
+ * each other out and stay connected.
  */
 import { header } from "../header";
 import * as L from "../layout";
 import { Worker } from "../worker";
 import { keyIn, slotIn } from "./pool";
 
-/** alpha over squared distances; above 1 it keeps more long links. Inner products have no scale to multiply. */
+/**
+ * alpha over squared distances; above 1 it keeps more long links. Inner products have no scale to
+ * multiply.
+ */
 const ALPHA: f32 = 1.1;
 
 // @ts-ignore: decorator
@@ -18,8 +22,8 @@ function chosenAt(worker: Worker, index: u32): u32 {
 }
 
 /**
- * Chooses at most `wanted` of the `count` entries (key << 32 | slot, nearest first) at `candidates`, and leaves their
- * slots in `worker.chosen`. Returns how many.
+ * Chooses at most `wanted` of the `count` entries (key << 32 | slot, nearest first) at
+ * `candidates`, and leaves their slots in `worker.chosen`. Returns how many.
  */
 export function select<S>(worker: Worker, candidates: usize, count: u32, wanted: u32): u32 {
   const alpha: f32 = header().metric == L.METRIC_DOT ? 1 : ALPHA;
@@ -27,7 +31,8 @@ export function select<S>(worker: Worker, candidates: usize, count: u32, wanted:
   for (let i: u32 = 0; i < count && chosen < wanted; i++) {
     const entry = load<u64>(candidates + ((<usize>i) << 3));
     const slot = slotIn(entry);
-    if (isNearChosen<S>(worker, slot, changetype<S>(0).value(keyIn(entry)), chosen, alpha)) continue;
+    if (isNearChosen<S>(worker, slot, changetype<S>(0).value(keyIn(entry)), chosen, alpha))
+      continue;
     store<u32>(worker.chosen + ((<usize>chosen) << 2), slot);
     chosen++;
   }
@@ -39,7 +44,8 @@ export function select<S>(worker: Worker, candidates: usize, count: u32, wanted:
 function isNearChosen<S>(worker: Worker, slot: u32, distance: f32, chosen: u32, alpha: f32): bool {
   for (let i: u32 = 0; i < chosen; i++) {
     const other = chosenAt(worker, i);
-    if (alpha * changetype<S>(0).value(changetype<S>(0).between(slot, other)) < distance) return true;
+    if (alpha * changetype<S>(0).value(changetype<S>(0).between(slot, other)) < distance)
+      return true;
   }
   return false;
 }

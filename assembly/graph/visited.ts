@@ -1,4 +1,7 @@
-/** Which slots a walk has met: one byte a slot holding the walk's epoch, so that starting anew costs nothing. */
+/**
+ * Which slots a walk has met: one byte a slot holding the walk's epoch, so that starting anew costs
+ * nothing.
+ */
 import { slotsUsed } from "../header";
 import { Worker } from "../worker";
 

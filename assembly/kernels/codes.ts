@@ -1,9 +1,11 @@
 /**
- * Distances over codes: unsigned 7-bit components, so that the difference of two and the products of both stay within
- * what the integer dot instructions take without saturating. All results are exact integers, the same on every machine.
+ * Distances over codes: unsigned 7-bit components, so that the difference of two and the products
+ * of both stay within what the integer dot instructions take without saturating. All results are
+ * exact integers, the same on every machine.
  *
- * This is the one file with relaxed SIMD: its dot is only used on operands for which every machine must agree
- * (second operand 0..127). The variant without it computes the same integers in two steps.
+ * This is the one file with relaxed SIMD: its dot is only used on operands for which every machine
+ * must agree (second operand 0..127). The variant without it computes the same integers in two
+ * steps.
  */
 
 /** sum += a . b over 16 components; b is 0..127, a is -128..127. */
@@ -13,7 +15,10 @@ function addDot(a: v128, b: v128, sum: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return v128.relaxed_dot_add<i32>(a, b, sum);
   const low = i16x8.extmul_low_i8x16_s(a, b);
   const high = i16x8.extmul_high_i8x16_s(a, b);
-  return i32x4.add(sum, i32x4.add(i32x4.extadd_pairwise_i16x8_s(low), i32x4.extadd_pairwise_i16x8_s(high)));
+  return i32x4.add(
+    sum,
+    i32x4.add(i32x4.extadd_pairwise_i16x8_s(low), i32x4.extadd_pairwise_i16x8_s(high)),
+  );
 }
 
 // @ts-ignore: decorator
@@ -43,14 +48,22 @@ function transposeSum(a: v128, b: v128, c: v128, d: v128): v128 {
 /** Squared distance of two codes. */
 export function squaredCodes(a: usize, b: usize, bytes: usize): i32 {
   let sum = i32x4.splat(0);
-  for (let at: usize = 0; at < bytes; at += 16) sum = addSquare(v128.load(a + at), v128.load(b + at), sum);
+  for (let at: usize = 0; at < bytes; at += 16)
+    sum = addSquare(v128.load(a + at), v128.load(b + at), sum);
   return sumCounts(sum);
 }
 
 /** Squared distances from `query` to four codes, in lanes. */
 // @ts-ignore: decorator
 @inline
-export function squaredCodes4(query: usize, a: usize, b: usize, c: usize, d: usize, bytes: usize): v128 {
+export function squaredCodes4(
+  query: usize,
+  a: usize,
+  b: usize,
+  c: usize,
+  d: usize,
+  bytes: usize,
+): v128 {
   let sumA = i32x4.splat(0);
   let sumB = i32x4.splat(0);
   let sumC = i32x4.splat(0);
@@ -67,14 +80,22 @@ export function squaredCodes4(query: usize, a: usize, b: usize, c: usize, d: usi
 
 export function dotCodes(a: usize, b: usize, bytes: usize): i32 {
   let sum = i32x4.splat(0);
-  for (let at: usize = 0; at < bytes; at += 16) sum = addDot(v128.load(a + at), v128.load(b + at), sum);
+  for (let at: usize = 0; at < bytes; at += 16)
+    sum = addDot(v128.load(a + at), v128.load(b + at), sum);
   return sumCounts(sum);
 }
 
 /** Inner products of `query` with four codes, in lanes. */
 // @ts-ignore: decorator
 @inline
-export function dotCodes4(query: usize, a: usize, b: usize, c: usize, d: usize, bytes: usize): v128 {
+export function dotCodes4(
+  query: usize,
+  a: usize,
+  b: usize,
+  c: usize,
+  d: usize,
+  bytes: usize,
+): v128 {
   let sumA = i32x4.splat(0);
   let sumB = i32x4.splat(0);
   let sumC = i32x4.splat(0);
@@ -93,7 +114,10 @@ export function dotCodes4(query: usize, a: usize, b: usize, c: usize, d: usize, 
 export function sumCode(a: usize, bytes: usize): i32 {
   let sum = i32x4.splat(0);
   for (let at: usize = 0; at < bytes; at += 16) {
-    sum = i32x4.add(sum, i32x4.extadd_pairwise_i16x8_u(i16x8.extadd_pairwise_i8x16_u(v128.load(a + at))));
+    sum = i32x4.add(
+      sum,
+      i32x4.extadd_pairwise_i16x8_u(i16x8.extadd_pairwise_i8x16_u(v128.load(a + at))),
+    );
   }
   return sumCounts(sum);
 }

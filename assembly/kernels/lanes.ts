@@ -1,8 +1,10 @@
 /**
- * Distances over float32, four lanes at a time. Multiply and add stay two roundings (no fused operation), and the order
- * of additions is fixed, so that a distance has the same bits on every machine and in every variant.
+ * Distances over float32, four lanes at a time. Multiply and add stay two roundings (no fused
+ * operation), and the order of additions is fixed, so that a distance has the same bits on every
+ * machine and in every variant.
  *
- * `bytes` is a whole number of 16-byte lanes; components past the dimensions are zero on both sides.
+ * `bytes` is a whole number of 16-byte lanes; components past the dimensions are zero on both
+ * sides.
  */
 
 /** Sum of the four lanes, in a fixed order. */
@@ -46,7 +48,9 @@ export function dot(a: usize, b: usize, bytes: usize): f32 {
   return sumLanes(f32x4.add(sum0, sum1));
 }
 
-/** The largest |component|: what a norm is scaled by, so that squares neither overflow nor vanish. */
+/**
+ * The largest |component|: what a norm is scaled by, so that squares neither overflow nor vanish.
+ */
 export function largest(a: usize, bytes: usize): f32 {
   let top = f32x4.splat(0);
   for (let at: usize = 0; at < bytes; at += 16) top = f32x4.max(top, f32x4.abs(v128.load(a + at)));
@@ -71,8 +75,8 @@ export function norm(a: usize, bytes: usize): f64 {
 }
 
 /**
- * 1 - cos in float64 sums, rounded once to float32: components of 1e-15 have squares that float32 still holds, but
- * products of two such norms do not, and one pass yields both sums.
+ * 1 - cos in float64 sums, rounded once to float32: components of 1e-15 have squares that float32
+ * still holds, but products of two such norms do not, and one pass yields both sums.
  */
 export function cosine(a: usize, b: usize, bytes: usize, inverseNormA: f64): f32 {
   let ab0 = f64x2.splat(0);

@@ -1,10 +1,11 @@
 /**
- * Spaces: how a walk measures. A space is a type argument of the search, so each walk is compiled with its own kernel
- * and makes no indirect call. All spaces return *keys*: unsigned 32-bit numbers, smaller is nearer.
+ * Spaces: how a walk measures. A space is a type argument of the search, so each walk is compiled
+ * with its own kernel and makes no indirect call. All spaces return *keys*: unsigned 32-bit
+ * numbers, smaller is nearer.
  *
- *   L2Codes, DotCodes                    codes of one generation; keys are exact integers
- *   L2Floats, CosineFloats, DotFloats    float32; keys are the ordered bits of the distance (l2: its square)
- *   Careful                              each row by its own kind; keys are ordered bits of a distance in real units
+ *   L2Codes, DotCodes       codes of one generation; keys are exact integers
+ *   L2Floats, OtherFloats   float32; keys are ordered bits of the distance (l2: its square)
+ *   Careful                 each row by its own kind; ordered bits of a distance in real units
  *
  * Cosine walks its codes with L2Codes, for they are codes of unit vectors.
  */
@@ -16,7 +17,10 @@ import { Worker } from "../worker";
 import { dotCodes, dotCodes4, squaredCodes, squaredCodes4 } from "./codes";
 import { cosine, dot, norm, squaredL2 } from "./lanes";
 
-/** Distance of the caller's metric over float32: what is reported, and what `exact` sorts by (l2: squared). */
+/**
+ * Distance of the caller's metric over float32: what is reported, and what `exact` sorts by (l2:
+ * squared).
+ */
 // @ts-ignore: decorator
 @inline
 export function floatDistance(worker: Worker, slot: u32): f32 {
@@ -53,7 +57,14 @@ export class L2Codes {
 
   @inline
   four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
-    return squaredCodes4(worker.code, codeOf(a), codeOf(b), codeOf(c), codeOf(d), header().codeBytes);
+    return squaredCodes4(
+      worker.code,
+      codeOf(a),
+      codeOf(b),
+      codeOf(c),
+      codeOf(d),
+      header().codeBytes,
+    );
   }
 
   @inline
@@ -96,7 +107,7 @@ export class DotCodes {
   one(worker: Worker, slot: u32): u32 {
     const product = dotCodes(worker.code, codeOf(slot), header().codeBytes);
     const sum = sumOf(slot) * codebook(generation()).zero;
-    return <u32>(-(product + sum)) ^ 0x80000000;
+    return <u32>-(product + sum) ^ 0x80000000;
   }
 
   /** The inner product's full form: both sums count here, for neither side is fixed. */
@@ -104,7 +115,7 @@ export class DotCodes {
   between(a: u32, b: u32): u32 {
     const zero = codebook(generation()).zero;
     const sum = (sumOf(a) + sumOf(b)) * zero;
-    return <u32>(-(dotCodes(codeOf(a), codeOf(b), header().codeBytes) + sum)) ^ 0x80000000;
+    return <u32>-(dotCodes(codeOf(a), codeOf(b), header().codeBytes) + sum) ^ 0x80000000;
   }
 
   @inline
@@ -233,7 +244,8 @@ function carefulDistance(worker: Worker, slot: u32): f32 {
 
 function carefulBetween(a: u32, b: u32): f32 {
   const own = generationOf(a);
-  if (own == 0 || own != generationOf(b) || (flagsOf(a) | flagsOf(b)) & L.FLAG_ROUGH) return floatBetween(a, b);
+  if (own == 0 || own != generationOf(b) || (flagsOf(a) | flagsOf(b)) & L.FLAG_ROUGH)
+    return floatBetween(a, b);
   const sum = header().metric == L.METRIC_DOT ? sumOf(a) : 0;
   return codedDistance(codebook(own), codeOf(a), sum, b);
 }

@@ -1,4 +1,7 @@
-/** The collections that a thread holds, by name. The writer's thread says what is in it; every other one follows. */
+/**
+ * The collections that a thread holds, by name. The writer's thread says what is in it; every other
+ * one follows.
+ */
 import { Collection, type CollectionParts, type ShardMemories, type Thread } from "./collection.ts";
 
 export class Catalog {

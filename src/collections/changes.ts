@@ -1,9 +1,10 @@
 /**
- * How a collection changes: on the writer's thread, by frames, in order. `decide` says what a frame needs and refuses
- * what cannot be; after that `apply` cannot fail.
+ * How a collection changes: on the writer's thread, by frames, in order. `decide` says what a frame
+ * needs and refuses what cannot be; after that `apply` cannot fail.
  *
- * An update takes a new slot and leaves the old one to readers of older snapshots. Nothing that a frame brings is seen
- * until its sequence is published, so a batch appears at once; ids that a frame removes keep their positions until then.
+ * An update takes a new slot and leaves the old one to readers of older snapshots. Nothing that a
+ * frame brings is seen until its sequence is published, so a batch appears at once; ids that a
+ * frame removes keep their positions until then.
  */
 import { NO_SLOT } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
@@ -18,9 +19,14 @@ import type { Collection, Part } from "./collection.ts";
 import type { WriteMode } from "./database.ts";
 import { Rows } from "./rows.ts";
 
-/** Slots that only updates may take, so that a full shard can still change its rows: one in this many. */
+/**
+ * Slots that only updates may take, so that a full shard can still change its rows: one in this
+ * many.
+ */
 const RESERVE_SHARE = 64;
-/** No record is larger: 64 KiB of metadata, the longest id, and what their size class rounds up to. */
+/**
+ * No record is larger: 64 KiB of metadata, the longest id, and what their size class rounds up to.
+ */
 const RECORD_BYTES_MAX = 128 * 1024;
 /** Rows applied before others get the thread. */
 const SLICE_ROWS = 2000;
@@ -52,7 +58,9 @@ function locate(
   return undefined;
 }
 
-/** Refuses a frame of other dimensions, and one whose mode its ids do not allow. Throws OmenError. */
+/**
+ * Refuses a frame of other dimensions, and one whose mode its ids do not allow. Throws OmenError.
+ */
 export function decide(collection: Collection, frame: Uint8Array, mode: WriteMode): void {
   const { kind, dimensions } = readHeader(frame);
   if (kind === FRAME_PUT && dimensions !== collection.settings.dimensions) {
@@ -99,7 +107,10 @@ function reserveOf({ shard }: Part): number {
   return Math.ceil(shard.capacity / RESERVE_SHARE);
 }
 
-/** Changes the collection by one sealed frame and publishes it. Returns how many rows it removed or replaced. */
+/**
+ * Changes the collection by one sealed frame and publishes it. Returns how many rows it removed or
+ * replaced.
+ */
 export async function apply(collection: Collection, frame: Uint8Array): Promise<number> {
   const header = readHeader(frame);
   if (header.kind === FRAME_PUT) return put(collection, frame);
@@ -151,7 +162,10 @@ function recordsOf(frame: Uint8Array, count: number): Uint32Array {
   return records;
 }
 
-/** An update stays in its row's shard while that has room; everything else goes to the first open one. */
+/**
+ * An update stays in its row's shard while that has room; everything else goes to the first open
+ * one.
+ */
 function partFor(collection: Collection, before: Place | undefined, heapBytes: number): Part {
   const home = before?.part;
   if (home && home.shard.slotsLeft > 0 && home.rows.heapLeft >= heapBytes) return home;

@@ -1,9 +1,11 @@
 /**
- * A collection as a thread holds it: its settings, the state that all threads share, and its shards. Reading is here
- * and in search.ts; only changes.ts, on the writer's thread, alters anything.
+ * A collection as a thread holds it: its settings, the state that all threads share, and its
+ * shards. Reading is here and in search.ts; only changes.ts, on the writer's thread, alters
+ * anything.
  *
- * A reader takes the published sequence as its snapshot and sees exactly the writes up to it. A row born later, or dead
- * by then, is passed by; an update's new slot names the one it replaced, so that an older snapshot finds that.
+ * A reader takes the published sequence as its snapshot and sees exactly the writes up to it. A row
+ * born later, or dead by then, is passed by; an update's new slot names the one it replaced, so
+ * that an older snapshot finds that.
  */
 import { NO_SLOT, Shard, type ShardSettings } from "../engine/shard.ts";
 import type { Variant } from "../engine/variant.ts";
@@ -33,7 +35,9 @@ export interface CollectionParts {
   readonly shards: readonly ShardMemories[];
 }
 
-/** How this thread works: which engine, as which worker, and how it lets others run between slices. */
+/**
+ * How this thread works: which engine, as which worker, and how it lets others run between slices.
+ */
 export interface Thread {
   readonly variant: Variant;
   readonly worker: number;

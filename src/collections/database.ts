@@ -1,6 +1,7 @@
 /**
- * What a door (HTTP, the in-process API, the command line) may ask of the database. The doors know these types and
- * nothing behind them: whether the writer is a message away or in the same thread is the business of threads/.
+ * What a door (HTTP, the in-process API, the command line) may ask of the database. The doors know
+ * these types and nothing behind them: whether the writer is a message away or in the same thread
+ * is the business of threads/.
  */
 import type { Filter } from "./filter.ts";
 
@@ -23,7 +24,9 @@ export interface RowsToWrite {
   readonly ids: readonly string[];
   readonly vectors: Float32Array;
   readonly dimensions: number;
-  /** The JSON text of each row's metadata as UTF-8, as it was sent; undefined where a row has none. */
+  /**
+   * The JSON text of each row's metadata as UTF-8, as it was sent; undefined where a row has none.
+   */
   readonly metadata: readonly (Uint8Array | undefined)[];
   readonly mode: WriteMode;
 }
@@ -111,13 +114,17 @@ export interface Health {
 }
 
 /**
- * Every write is answered after it is durable (as OMENDB_SAFETY says) and visible to every later search on any
- * connection. The arguments are read before the call returns its promise, so views of reused memory may be passed.
+ * Every write is answered after it is durable (as OMENDB_SAFETY says) and visible to every later
+ * search on any connection. The arguments are read before the call returns its promise, so views of
+ * reused memory may be passed.
  */
 export interface Database {
   collection(name: string): CollectionView | undefined;
   collections(): CollectionView[];
-  /** 201 is `created: true`; the same settings again give false; other settings throw COLLECTION_EXISTS. */
+  /**
+   * 201 is `created: true`; the same settings again give false; other settings throw
+   * COLLECTION_EXISTS.
+   */
   create(name: string, settings: CollectionSettings): Promise<{ created: boolean }>;
   drop(name: string): Promise<{ dropped: boolean }>;
   /** Creates the collection from `defaults` when it is not there yet. */

@@ -1,4 +1,7 @@
-/** MurmurHash3, the 32-bit form (Austin Appleby, public domain), seeded a shard: ids are chosen by strangers. */
+/**
+ * MurmurHash3, the 32-bit form (Austin Appleby, public domain), seeded a shard: ids are chosen by
+ * strangers.
+ */
 export function hashBytes(bytes: Uint8Array, start: number, length: number, seed: number): number {
   let hash = seed;
   const blocks = start + (length & ~3);

@@ -1,4 +1,6 @@
-/** Which rows a filter lets pass, as one bit a slot, found by reading the rows' metadata in slices. */
+/**
+ * Which rows a filter lets pass, as one bit a slot, found by reading the rows' metadata in slices.
+ */
 import type { Bitmap } from "../engine/shard.ts";
 import type { Collection, Part } from "./collection.ts";
 import type { Filter } from "./filter.ts";

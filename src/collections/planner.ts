@@ -1,6 +1,9 @@
 /** How a search is done: by the exact scan or by the graph, and how wide the walk goes. */
 
-/** Components that an exact scan reads in about the time of a walk: below, exact is both faster and right. */
+/**
+ * Components that an exact scan reads in about the time of a walk: below, exact is both faster and
+ * right.
+ */
 export const EXACT_COMPONENTS = 262_144;
 /** Rows that float32 decides among, at least and by k. */
 const CANDIDATES_MIN = 40;

@@ -1,9 +1,9 @@
 /**
  * A search over a collection's shards: plan, walk or scan, merge, describe.
  *
- * The answer is that of one snapshot. A row whose slot was given away while it was read is noticed by its stamp, and the
- * search starts again on a newer snapshot. Walks run through at once; exact scans and filters go in slices, between
- * which the thread serves others.
+ * The answer is that of one snapshot. A row whose slot was given away while it was read is noticed
+ * by its stamp, and the search starts again on a newer snapshot. Walks run through at once; exact
+ * scans and filters go in slices, between which the thread serves others.
  */
 import type { Bitmap } from "../engine/shard.ts";
 import { OmenError } from "../errors.ts";
@@ -135,7 +135,10 @@ function nearest(found: Candidate[], k: number): Candidate[] {
   return found;
 }
 
-/** Measures every row that passes, in slices. Rows as far as the last place are all looked at, for ids decide there. */
+/**
+ * Measures every row that passes, in slices. Rows as far as the last place are all looked at, for
+ * ids decide there.
+ */
 async function scan(collection: Collection, course: Course): Promise<Candidate[]> {
   const { query, snapshot, bitmaps } = course;
   const step = sliceRows(collection);
@@ -162,7 +165,9 @@ function minimum(a: number, b: number): number {
   return Number.isNaN(a) || b < a ? b : a;
 }
 
-/** Replaces the rows at the last place's distance by all rows at that distance, of which ids pick. */
+/**
+ * Replaces the rows at the last place's distance by all rows at that distance, of which ids pick.
+ */
 async function scanTies(
   collection: Collection,
   course: Course,
@@ -200,7 +205,10 @@ function compareIds(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** Turns candidates into hits, ties by id, and looks once more whether each slot still holds its row. */
+/**
+ * Turns candidates into hits, ties by id, and looks once more whether each slot still holds its
+ * row.
+ */
 function describe(metric: Metric, found: readonly Candidate[], course: Course): Hit[] {
   const { query, snapshot } = course;
   const named = found.map((candidate) => ({

@@ -1,6 +1,7 @@
 /**
- * Every export of the engine's wasm, in one interface; a test compares it with each variant's own list. Addresses are
- * signed when they come out of wasm: only this folder touches them, through `address()`.
+ * Every export of the engine's wasm, in one interface; a test compares it with each variant's own
+ * list. Addresses are signed when they come out of wasm: only this folder touches them, through
+ * `address()`.
  */
 import type { DeskExports } from "./sheet.ts";
 

@@ -1,10 +1,14 @@
 /**
- * What a linker does with a shard: learn the codes' range, re-encode after a new one, and put waiting rows into the
- * graph, a slice at a time. The longer the tail, the more hastily rows are linked.
+ * What a linker does with a shard: learn the codes' range, re-encode after a new one, and put
+ * waiting rows into the graph, a slice at a time. The longer the tail, the more hastily rows are
+ * linked.
  */
 import type { Shard } from "./shard.ts";
 
-/** Walk width and slack by the length of the tail: a long tail costs every search, a hasty link costs a little recall. */
+/**
+ * Walk width and slack by the length of the tail: a long tail costs every search, a hasty link
+ * costs a little recall.
+ */
 export interface LinkProfile {
   readonly ef: number;
   readonly slack: number;
@@ -16,7 +20,9 @@ const SLACK = 8;
 export const HASTY_TAIL_ROWS = 4000;
 const REENCODE_ROWS = 2000;
 
-/** Does one slice of work on a shard: about `rows` rows. Returns whether there was anything to do. */
+/**
+ * Does one slice of work on a shard: about `rows` rows. Returns whether there was anything to do.
+ */
 export function linkSlice(shard: Shard, rows: number, efConstruction: number): boolean {
   const maintained = maintain(shard);
   const profile =

@@ -1,6 +1,6 @@
 /**
- * Shared linear memories. One is reserved at its full size at once: that costs address space and no memory until pages
- * are touched, and since it never grows, no view of it ever goes stale.
+ * Shared linear memories. One is reserved at its full size at once: that costs address space and no
+ * memory until pages are touched, and since it never grows, no view of it ever goes stale.
  */
 import { OmenError } from "../errors.ts";
 

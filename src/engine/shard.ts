@@ -1,6 +1,7 @@
 /**
- * A shard as one thread holds it: the thread's own instance of the engine over the shard's memory, and its worker area
- * in it. Nothing is copied but queries in and results out; the rows are read and written where they lie.
+ * A shard as one thread holds it: the thread's own instance of the engine over the shard's memory,
+ * and its worker area in it. Nothing is copied but queries in and results out; the rows are read
+ * and written where they lie.
  */
 import * as L from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
@@ -164,7 +165,10 @@ export class Shard {
     return Atomics.load(this.#u32, (address(this.engine.headAddress(slot)) + L.ROW_STAMP) >>> 2);
   }
 
-  /** Whether a reader at `snapshot` sees the row and the slot has not been given away since `stamp` was read. */
+  /**
+   * Whether a reader at `snapshot` sees the row and the slot has not been given away since `stamp`
+   * was read.
+   */
   isStillVisible(slot: number, stamp: number, snapshot: number): boolean {
     return this.engine.isStillVisible(slot, stamp, snapshot) !== 0;
   }
@@ -174,8 +178,9 @@ export class Shard {
   }
 
   /**
-   * The nearest rows to the query by a walk of width `ef`: the best `candidates` by code, rescored on float32.
-   * Returns how many; `resultSlot` and the like read them, nearest first, until the next call.
+   * The nearest rows to the query by a walk of width `ef`: the best `candidates` by code, rescored
+   * on float32. Returns how many; `resultSlot` and the like read them, nearest first, until the
+   * next call.
    */
   search(ef: number, candidates: number, snapshot: number): number {
     return this.engine.search(this.worker, ef, candidates, snapshot);
@@ -240,7 +245,10 @@ export class Shard {
     };
   }
 
-  /** Bytes of the memory that rows have touched, by part; what a worker needs to search is under `free`. */
+  /**
+   * Bytes of the memory that rows have touched, by part; what a worker needs to search is under
+   * `free`.
+   */
   memoryBytes(): { vectors: number; codes: number; graph: number; free: number } {
     const used = this.slotsUsed;
     const upper = Math.min(

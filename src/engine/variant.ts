@@ -1,6 +1,7 @@
 /**
- * Which build of the engine runs here. The fastest is tried first; it must pass `WebAssembly.validate` and a self-test,
- * for a platform may accept relaxed SIMD and still compute it wrongly.
+ * Which build of the engine runs here. The fastest is tried first; it must pass
+ * `WebAssembly.validate` and a self-test, for a platform may accept relaxed SIMD and still compute
+ * it wrongly.
  */
 import { instantiateSync } from "@assemblyscript/loader";
 import { OmenError } from "../errors.ts";
@@ -27,7 +28,10 @@ const TEST_PAGES = 16;
 const TEST_BYTES = 1024;
 const TEST_ROUNDS = 64;
 
-/** Compiles one named variant. Throws OmenError UNSUPPORTED_PLATFORM when it is refused or computes wrongly. */
+/**
+ * Compiles one named variant. Throws OmenError UNSUPPORTED_PLATFORM when it is refused or computes
+ * wrongly.
+ */
 export function compileVariant(name: VariantName, bytes: WasmBytes): Variant {
   if (!WebAssembly.validate(bytes)) {
     throw new OmenError("UNSUPPORTED_PLATFORM", `this platform does not accept the ${name} engine`);
@@ -66,7 +70,10 @@ export function instantiate(variant: Variant, memory: WebAssembly.Memory): Engin
   return exports as unknown as EngineExports;
 }
 
-/** Compares the code kernels with plain arithmetic over random and extreme codes. Returns what was wrong. */
+/**
+ * Compares the code kernels with plain arithmetic over random and extreme codes. Returns what was
+ * wrong.
+ */
 function selfTest(engine: EngineExports, memory: WebAssembly.Memory): string | undefined {
   const bytes = new Uint8Array(memory.buffer);
   const a = address((TEST_PAGES - 1) * PAGE_BYTES);

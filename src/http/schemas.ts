@@ -188,6 +188,7 @@ export const GotRows = Type.Object({
 export const Deleted = Type.Object({
   status: Status,
   deleted: count("Rows that were there and are gone."),
+  sequence: Sequence,
 });
 export const Dropped = Type.Object({ status: Status });
 

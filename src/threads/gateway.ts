@@ -1,10 +1,11 @@
 /**
- * The database as a listener holds it: reads go to its own catalog, in place; writes become frames here, are admitted
- * against the tail's bound, and go to the writer.
+ * The database as a listener holds it: reads go to its own catalog, in place; writes become frames
+ * here, are admitted against the tail's bound, and go to the writer.
  *
- * Admission: a frame is sent only while fewer than `tailRows` rows of its collection wait to be linked, so a batch
- * overshoots at most once. Past the bound it waits for the linkers, `writeWaitMs` at most; then it is refused and
- * nothing is written. Deletes add nothing to the tail and never wait.
+ * Admission: a frame is sent only while fewer than `tailRows` rows of its collection wait to be
+ * linked, so a batch overshoots at most once. Past the bound it waits for the linkers,
+ * `writeWaitMs` at most; then it is refused and nothing is written. Deletes add nothing to the tail
+ * and never wait.
  */
 import type { Catalog } from "../collections/catalog.ts";
 import type { Collection } from "../collections/collection.ts";
@@ -114,11 +115,10 @@ export class Gateway implements Database {
       while (collection.backlog >= config.tailRows) {
         if (performance.now() - start > config.writeWaitMs) {
           control.count("writesRefused");
-          throw new OmenError(
-            "OVERLOADED",
-            `${collection.backlog} rows wait to be indexed, ${config.tailRows} may; nothing was written`,
-            { retryAfterSeconds: RETRY_AFTER_SECONDS },
-          );
+          const message = `${collection.backlog} rows wait to be indexed, ${config.tailRows} may`;
+          throw new OmenError("OVERLOADED", `${message}; nothing was written`, {
+            retryAfterSeconds: RETRY_AFTER_SECONDS,
+          });
         }
         await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
       }

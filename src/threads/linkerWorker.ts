@@ -1,6 +1,7 @@
 /**
- * A linker: puts waiting rows into the graphs, and sleeps on the bell when none wait. It is the only kind of thread that
- * blocks, so it looks for messages itself between rounds. Its priority is low: requests come first.
+ * A linker: puts waiting rows into the graphs, and sleeps on the bell when none wait. It is the
+ * only kind of thread that blocks, so it looks for messages itself between rounds. Its priority is
+ * low: requests come first.
  */
 import { constants, setPriority } from "node:os";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
@@ -37,7 +38,10 @@ function read(): boolean {
   }
 }
 
-/** On Linux this is the thread's own priority; elsewhere it may be refused, which costs nothing but politeness. */
+/**
+ * On Linux this is the thread's own priority; elsewhere it may be refused, which costs nothing but
+ * politeness.
+ */
 function stepBack(): void {
   if (process.platform !== "linux") return;
   try {

@@ -1,6 +1,7 @@
 /**
- * A listener: the HTTP app over this thread's own instances of the engine. It reads in place and never waits on a lock;
- * what it writes it asks of the writer. This is the way a listener is put together, in a worker or in the only thread.
+ * A listener: the HTTP app over this thread's own instances of the engine. It reads in place and
+ * never waits on a lock; what it writes it asks of the writer. This is the way a listener is put
+ * together, in a worker or in the only thread.
  */
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
@@ -35,7 +36,10 @@ export interface ListenerParts {
 export interface Listener {
   /** Resolves with the port once connections are accepted; 0 takes a free one. */
   listen(port: number): Promise<number>;
-  /** Stops accepting and finishes what is in flight; resolves with the connections that had to be cut. */
+  /**
+   * Stops accepting and finishes what is in flight; resolves with the connections that had to be
+   * cut.
+   */
   close(): Promise<number>;
 }
 

@@ -1,4 +1,7 @@
-/** The process's log: JSON lines on stdout, written at once, so that a thread's last words are not lost. */
+/**
+ * The process's log: JSON lines on stdout, written at once, so that a thread's last words are not
+ * lost.
+ */
 import { type Logger, pino } from "pino";
 import type { Config } from "../config.ts";
 

@@ -1,4 +1,7 @@
-/** What threads say to each other. Collections travel as their shared memories; frames change hands, they are not copied. */
+/**
+ * What threads say to each other. Collections travel as their shared memories; frames change hands,
+ * they are not copied.
+ */
 import type { CollectionParts, ShardMemories, Thread } from "../collections/collection.ts";
 import type { CollectionSettings, WriteMode } from "../collections/database.ts";
 import type { Config } from "../config.ts";
@@ -18,7 +21,10 @@ export interface WorkerStart {
   readonly collections: readonly CollectionParts[];
 }
 
-/** A change of the catalog that every thread takes up, and says so by the ticket, before anyone relies on it. */
+/**
+ * A change of the catalog that every thread takes up, and says so by the ticket, before anyone
+ * relies on it.
+ */
 export type Notice =
   | { readonly kind: "attach"; readonly parts: CollectionParts }
   | { readonly kind: "attachShard"; readonly name: string; readonly memories: ShardMemories }

@@ -1,17 +1,20 @@
 /**
- * The main thread of a server: starts the others, carries their requests to the writer, and ends them in order. It
- * parses and searches nothing. A thread that dies takes the process down: recovery brings back what was acknowledged,
- * and a half-dead server would only hide the fault.
+ * The main thread of a server: starts the others, carries their requests to the writer, and ends
+ * them in order. It parses and searches nothing. A thread that dies takes the process down:
+ * recovery brings back what was acknowledged, and a half-dead server would only hide the fault.
  */
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Logger } from "pino";
 import { Catalog } from "../collections/catalog.ts";
 import type { Config } from "../config.ts";
 import type { Variant } from "../engine/variant.ts";
+import { OmenError } from "../errors.ts";
 import { ControlMemory } from "./control.ts";
 import { linkRound } from "./linking.ts";
-import { createListener } from "./listener.ts";
+import { createListener, whyNot } from "./listener.ts";
 import {
   type FromWorker,
   fromPlain,
@@ -95,6 +98,7 @@ async function startThreads(parts: ServerParts): Promise<RunningServer> {
   });
   crew.ask = (request) => writer.handle(request);
   try {
+    await refuseTakenPort(config);
     for (let index = 0; index < config.linkers; index++) {
       crew.start("linkerWorker", listenerCount + index);
     }
@@ -108,6 +112,23 @@ async function startThreads(parts: ServerParts): Promise<RunningServer> {
     await crew.end();
     throw error;
   }
+}
+
+/**
+ * Threads share a port, and so could another server by mistake: whether it is free, only a lone
+ * socket can tell.
+ */
+async function refuseTakenPort({ host, port }: Config): Promise<void> {
+  if (port === 0) return;
+  const probe = createServer();
+  try {
+    probe.listen({ host, port });
+    await once(probe, "listening");
+  } catch (cause) {
+    throw new OmenError("INVALID_SETTING", whyNot(host, port, cause), { cause });
+  }
+  probe.close();
+  await once(probe, "close");
 }
 
 function shardRowsOf(config: Config): number {
@@ -207,7 +228,9 @@ class Crew {
     waiting.resolve();
   }
 
-  /** Listeners finish what is in flight, for which the writer still answers; then the linkers end. */
+  /**
+   * Listeners finish what is in flight, for which the writer still answers; then the linkers end.
+   */
   async close(): Promise<void> {
     this.#isClosing = true;
     await this.#closeAll("listenerWorker");

@@ -1,7 +1,7 @@
 /**
- * The single writer. Each collection's writes wait in a queue; all that wait are decided, committed to the journal as
- * one group, applied in order and answered. A write with a condition is decided against the state that the writes
- * before it left, so it begins a group of its own.
+ * The single writer. Each collection's writes wait in a queue; all that wait are decided, committed
+ * to the journal as one group, applied in order and answered. A write with a condition is decided
+ * against the state that the writes before it left, so it begins a group of its own.
  *
  * A new collection or shard is used only when every thread holds its memories.
  */

@@ -46,11 +46,12 @@ export function vectorRoutes(door: Door): Handlers<Names> {
   async function remove(request: Request, ids: readonly string[]): Promise<string> {
     const name = collectionName(request);
     let deleted = 0;
+    let sequence = 0;
     if (collectionOf(door, request) !== undefined) {
-      ({ deleted } = await database.remove(name, ids));
+      ({ deleted, sequence } = await database.remove(name, ids));
       control.count("rowsDeleted", deleted);
     }
-    return `{"status":"ok","deleted":${deleted}}`;
+    return `{"status":"ok","deleted":${deleted},"sequence":${sequence}}`;
   }
 
   return {

@@ -1,0 +1,146 @@
+/**
+ * The records of one shard's rows: a heap in the row store's memory, and where each slot's record
+ * lies in it. rows.ts draws the memory and adds the ids; storage/frame.ts draws a record.
+ */
+import { NO_SLOT } from "../../assembly/layout.ts";
+import { OmenError } from "../errors.ts";
+import { RECORD_HEADER_BYTES, recordBytes } from "../storage/frame.ts";
+import { classBytes, classOf } from "./classes.ts";
+
+// Header, in words.
+export const MAGIC = 0x53574f52;
+export const MAGIC_WORD = 0;
+export const RECORDS = 2;
+const HEAP_END = 8;
+export const HEAP_USED = 22;
+const CLASSES = 64;
+
+// Byte counts live in the header as float64: ids, metadata, free in the heap.
+const IDS_BYTES = 96 / 8;
+const METADATA_BYTES = 104 / 8;
+const FREE_BYTES = 112 / 8;
+
+export class Records {
+  protected readonly bytes: Uint8Array;
+  protected readonly words: Uint32Array;
+  readonly #counts: Float64Array;
+  readonly #records: number;
+
+  constructor(memory: WebAssembly.Memory) {
+    this.bytes = new Uint8Array(memory.buffer);
+    this.words = new Uint32Array(memory.buffer);
+    this.#counts = new Float64Array(memory.buffer);
+    if (this.words[MAGIC_WORD] !== MAGIC) {
+      throw new OmenError("ENGINE_FAULT", "the memory holds no rows");
+    }
+    this.#records = this.words[RECORDS]! >>> 2;
+  }
+
+  /** Whether the slot's record carries this id. */
+  protected holds(slot: number, id: Uint8Array, start: number, length: number): boolean {
+    if (slot === NO_SLOT) return false;
+    const record = this.#recordOf(slot);
+    const bytes = this.bytes;
+    if (record === 0 || idBytesAt(bytes, record) !== length) return false;
+    const at = record + RECORD_HEADER_BYTES;
+    for (let i = 0; i < length; i++) if (bytes[at + i] !== id[start + i]) return false;
+    return true;
+  }
+
+  #recordOf(slot: number): number {
+    return Atomics.load(this.words, this.#records + slot) * 8;
+  }
+
+  /**
+   * Id of the slot's row. What a reader gets here holds only if the slot's stamp has not moved by
+   * then.
+   */
+  id(slot: number): string {
+    const record = this.#recordOf(slot);
+    return decode(this.bytes, record + RECORD_HEADER_BYTES, idBytesAt(this.bytes, record));
+  }
+
+  /** The slot's id as bytes, a copy. */
+  idBytes(slot: number): Uint8Array {
+    const record = this.#recordOf(slot);
+    const at = record + RECORD_HEADER_BYTES;
+    return this.bytes.slice(at, at + idBytesAt(this.bytes, record));
+  }
+
+  /** A copy of the metadata's UTF-8 JSON, undefined where the row has none. */
+  metadata(slot: number): Uint8Array | undefined {
+    const record = this.#recordOf(slot);
+    const length = this.words[(record >>> 2) + 1]!;
+    if (length === 0) return undefined;
+    const at = record + RECORD_HEADER_BYTES + idBytesAt(this.bytes, record);
+    return this.bytes.slice(at, at + length);
+  }
+
+  /** Bytes that can still be written to the heap without reusing freed records. */
+  get heapLeft(): number {
+    return this.words[HEAP_END]! - this.words[HEAP_USED]! * 8;
+  }
+
+  /** Bytes the heap takes for a record of that size. */
+  static heapBytes(idBytes: number, metadataBytes: number): number {
+    return classBytes(classOf(recordBytes(idBytes, metadataBytes)));
+  }
+
+  /** Writer only: keeps a record for a slot. The caller has seen that it fits. */
+  store(slot: number, frame: Uint8Array, offset: number, idBytes: number, metadata: number): void {
+    const length = recordBytes(idBytes, metadata);
+    const at = this.#allocate(length);
+    this.bytes.set(frame.subarray(offset, offset + length), at);
+    this.#counts[IDS_BYTES]! += length - metadata;
+    this.#counts[METADATA_BYTES]! += metadata;
+    Atomics.store(this.words, this.#records + slot, at / 8);
+  }
+
+  #allocate(length: number): number {
+    const words = this.words;
+    const size = classOf(length);
+    const free = words[CLASSES + size]!;
+    if (free !== 0) {
+      words[CLASSES + size] = words[free * 2]!;
+      this.#counts[FREE_BYTES]! -= classBytes(size);
+      return free * 8;
+    }
+    const at = words[HEAP_USED]! * 8;
+    const bytes = classBytes(size);
+    if (at + bytes > words[HEAP_END]!) {
+      throw new OmenError("ENGINE_FAULT", "a record was stored past the end of its memory");
+    }
+    words[HEAP_USED] = (at + bytes) / 8;
+    return at;
+  }
+
+  /** Bytes of records, live ones and those that readers of older snapshots may still want. */
+  protected heapBytes(): { ids: number; metadata: number; free: number } {
+    const counts = this.#counts;
+    return {
+      ids: counts[IDS_BYTES]!,
+      metadata: counts[METADATA_BYTES]!,
+      free: counts[FREE_BYTES]!,
+    };
+  }
+}
+
+function idBytesAt(bytes: Uint8Array, record: number): number {
+  return bytes[record]! | (bytes[record + 1]! << 8);
+}
+
+const decoder = new TextDecoder();
+
+/**
+ * Short ASCII, which most ids are, is read by hand: the decoder takes no shared bytes and costs a
+ * copy.
+ */
+function decode(bytes: Uint8Array, start: number, length: number): string {
+  let text = "";
+  for (let i = 0; i < length; i++) {
+    const byte = bytes[start + i]!;
+    if (byte >= 128 || i > 64) return decoder.decode(bytes.slice(start, start + length));
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
