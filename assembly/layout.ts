@@ -7,7 +7,7 @@
  * capacity):
  *
  *   base              | size                        | what lies there
- *   0                 | HEADER_BYTES                | settings, bases, counters, entry point, codebooks
+ *   0                 | HEADER_BYTES                | settings, bases, counters, codebooks
  *   workersBase       | workers x workerStride      | an area a thread: query, pools, results
  *   upperBase         | upperCapacity x upperStride | links of the levels above 0, a unit a level
  *   tailBase          | tailCapacity x 4            | ring of slots that are not in the graph yet

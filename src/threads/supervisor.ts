@@ -102,11 +102,13 @@ async function startThreads(parts: ServerParts): Promise<RunningServer> {
     for (let index = 0; index < config.linkers; index++) {
       crew.start("linkerWorker", listenerCount + index);
     }
-    // The first listener finds the port; the others share it.
-    let port = config.port;
+    const listeners: Member[] = [];
     for (let index = 0; index < listenerCount; index++) {
-      port = await crew.listen(crew.start("listenerWorker", index), port);
+      listeners.push(crew.start("listenerWorker", index));
     }
+    // All load at once; then the first listener finds the port, and the others share it.
+    let port = config.port;
+    for (const listener of listeners) port = await crew.listen(listener, port);
     return { port, close: () => crew.close() };
   } catch (error) {
     await crew.end();
