@@ -1,0 +1,344 @@
+/**
+ * `npm run bench:engine`: the engine beside the rivals that are installed in perf/, on sift100k, one
+ * thread, by CPU time, in one run. `npm ci` in perf/ installs them; for hnswlib-node's best,
+ * `CXXFLAGS=-march=native npm ci`.
+ *
+ * The machine is shared and its pace drifts, so nothing is compared over a distance of time: every
+ * turn of a rival stands between two of the engine's, and a ratio is the rival's CPU time over the
+ * mean of those two. What is printed are medians. A search's ef is the smallest that reaches the
+ * recall, found before the clock starts. Rivals build with efConstruction 128; the engine is shown
+ * with its default, 64, which is what a collection gets, and with 128.
+ *
+ * A rival builds once (`--builds 3` for more), for each takes half a minute; the engine builds again
+ * before and after each of them.
+ */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { plan } from "../src/collections/planner.ts";
+import { linkSlice } from "../src/engine/linking.ts";
+import { reserveMemory } from "../src/engine/memory.ts";
+import { formatShard, NO_SLOT, Shard } from "../src/engine/shard.ts";
+import type { Variant } from "../src/engine/variant.ts";
+import { loadEngine } from "../src/threads/engineFiles.ts";
+import { type Dataset, loadSift } from "./data.ts";
+import { type Rows, rowAt } from "./exact.ts";
+import { cpuMicrosecondsOf, meanRecall } from "./measure.ts";
+import { openHnswlib } from "./peers/hnswlib.ts";
+import type { BuildOptions, Peer, PeerMaker } from "./peers/peer.ts";
+import { openUsearch } from "./peers/usearch.ts";
+
+const RECALL_TARGETS = [0.95, 0.99];
+const K = 10;
+const M = 16;
+const EF_CONSTRUCTION = 64;
+const EF_CONSTRUCTION_RIVALS = 128;
+const EF_MAX = 512;
+const SEARCH_ROUNDS = 5;
+/** CPU time of one turn of searches. */
+const TURN_MICROSECONDS = 300_000;
+/** A longer tail is linked hastily, with less than efConstruction. */
+const APPEND_ROWS = 4000;
+
+const RIVALS: readonly PeerMaker[] = [
+  openHnswlib,
+  () => openUsearch("bf16"),
+  () => openUsearch("f32"),
+];
+
+/** The engine as one thread drives it: rows appended and linked, then searched. */
+class EnginePeer implements Peer {
+  readonly name: string;
+  readonly #variant: Variant;
+  #shard: Shard | undefined;
+  #ef = 0;
+  #candidates = 0;
+
+  constructor(variant: Variant, efConstruction: number) {
+    this.#variant = variant;
+    this.name = `omendb efConstruction ${efConstruction}`;
+  }
+
+  build(base: Rows, { m, efConstruction, metric }: BuildOptions): void {
+    const { count, dimensions } = base;
+    const memory = reserveMemory();
+    const settings = { dimensions, metric, quantization: "sq8", m, workers: 1 } as const;
+    formatShard(this.#variant, memory, { ...settings, capacityMax: count });
+    const shard = new Shard(this.#variant, memory, 0);
+    for (let row = 0; row < count; row++) {
+      const slot = shard.takeSlot();
+      shard.vector(slot).set(rowAt(base, row));
+      shard.engine.publishRow(slot, NO_SLOT, 1);
+      if (shard.tail === APPEND_ROWS || row + 1 === count) {
+        while (linkSlice(shard, APPEND_ROWS, efConstruction));
+      }
+    }
+    this.#shard = shard;
+  }
+
+  search(query: Float32Array, k: number, ef: number): ArrayLike<number> {
+    const shard = this.#shard!;
+    if (this.#ef !== ef) this.#plan(shard, k, ef);
+    shard.setQuery(query);
+    const found = Math.min(k, shard.search(ef, this.#candidates, 1));
+    const slots: number[] = [];
+    for (let place = 0; place < found; place++) slots.push(shard.resultSlot(place));
+    return slots;
+  }
+
+  bytes(): number {
+    return Object.values(this.#shard!.memoryBytes()).reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  /** As a search through a collection is planned; k is the same throughout. */
+  #plan(shard: Shard, k: number, ef: number): void {
+    const { dimensions, live } = shard;
+    const question = { k, ef, exact: false, matching: live, filtered: false, dimensions };
+    const planned = plan(question);
+    if (planned.ef !== ef) throw new Error(`a search for ${k} rows has an ef of ${planned.ef}`);
+    this.#ef = ef;
+    this.#candidates = planned.candidates;
+  }
+}
+
+/** A peer and all that was measured of it; ratios are over the engine's turns beside its own. */
+interface Entrant {
+  readonly peer: Peer;
+  readonly efConstruction: number;
+  readonly builds: number[];
+  readonly buildRatios: number[];
+  readonly searches: Searches[];
+}
+
+interface Searches {
+  readonly recallTarget: number;
+  /** Undefined when no ef up to EF_MAX reaches the recall. */
+  readonly ef: number | undefined;
+  readonly recall: number;
+  /** CPU microseconds a search, a value a turn. */
+  readonly turns: number[];
+  readonly ratios: number[];
+}
+
+const entrant = (peer: Peer, efConstruction: number): Entrant => ({
+  ...{ peer, efConstruction, builds: [], buildRatios: [], searches: [] },
+});
+
+/** Turns go engine, rival, engine, rival ..., engine: each rival between two of ours. */
+function interleave(
+  [ours, others]: readonly [Entrant, readonly Entrant[]],
+  turn: (entrant: Entrant) => number,
+  note: (other: Entrant, ratio: number) => void,
+): void {
+  let before = turn(ours);
+  for (const other of others) {
+    const theirs = turn(other);
+    const after = turn(ours);
+    note(other, (2 * theirs) / (before + after));
+    before = after;
+  }
+}
+
+function buildAll(ours: Entrant, others: readonly Entrant[], { base, metric }: Dataset): void {
+  const turn = ({ peer, efConstruction, builds }: Entrant) => {
+    const options = { m: M, efConstruction, metric };
+    const spent = cpuMicrosecondsOf(() => peer.build(base, options)) / base.count;
+    builds.push(spent);
+    process.stderr.write(`built ${peer.name}: ${whole(1e6 / spent)} vectors/s\n`);
+    return spent;
+  };
+  interleave([ours, others], turn, ({ buildRatios }, ratio) => buildRatios.push(ratio));
+}
+
+function searchAll(ours: Entrant, others: readonly Entrant[], dataset: Dataset): void {
+  const { count } = dataset.queries;
+  const queries = Array.from({ length: count }, (_, query) => rowAt(dataset.queries, query));
+  for (const recallTarget of RECALL_TARGETS) {
+    const repeats = new Map<Entrant, number>();
+    for (const one of [ours, ...others]) {
+      const { ef, recall } = smallestEf(one.peer, dataset, queries, recallTarget);
+      one.searches.push({ recallTarget, ef, recall, turns: [], ratios: [] });
+      if (ef === undefined) continue;
+      searchEach(one.peer, queries, ef);
+      const spent = cpuMicrosecondsOf(() => searchEach(one.peer, queries, ef));
+      repeats.set(one, Math.max(1, Math.round(TURN_MICROSECONDS / spent)));
+    }
+    if (!repeats.has(ours)) continue;
+    const able = others.filter((other) => repeats.has(other));
+    const turn = (one: Entrant) => {
+      const { ef, turns } = one.searches.at(-1)!;
+      const times = repeats.get(one)!;
+      const spent = cpuMicrosecondsOf(() => {
+        for (let repeat = 0; repeat < times; repeat++) searchEach(one.peer, queries, ef!);
+      });
+      turns.push(spent / (times * count));
+      return turns.at(-1)!;
+    };
+    const note = ({ searches }: Entrant, ratio: number) => searches.at(-1)!.ratios.push(ratio);
+    for (let round = 0; round < SEARCH_ROUNDS; round++) interleave([ours, able], turn, note);
+  }
+}
+
+function searchEach(peer: Peer, queries: readonly Float32Array[], ef: number): void {
+  for (const query of queries) peer.search(query, K, ef);
+}
+
+/**
+ * By doubling, then halving: recall grows with ef. No ef below 1.5 k is tried, for the planner
+ * raises those.
+ */
+function smallestEf(
+  peer: Peer,
+  dataset: Dataset,
+  queries: readonly Float32Array[],
+  target: number,
+): { ef: number | undefined; recall: number } {
+  let low = Math.ceil(K * 1.5);
+  let high = low;
+  let recall = meanRecall(peer, dataset, queries, high);
+  while (recall < target) {
+    if (high === EF_MAX) return { ef: undefined, recall };
+    low = high + 1;
+    high = Math.min(high * 2, EF_MAX);
+    recall = meanRecall(peer, dataset, queries, high);
+  }
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const reached = meanRecall(peer, dataset, queries, middle);
+    if (reached < target) low = middle + 1;
+    else [high, recall] = [middle, reached];
+  }
+  return { ef: high, recall };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >>> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+const whole = (value: number) => Math.round(value).toLocaleString("en-US");
+
+const perSecond = (microseconds: readonly number[]) => 1e6 / median(microseconds);
+
+/** Whose time over ours: 2 means that the engine does twice as much in the same time. */
+const times = (ratios: readonly number[]) =>
+  ratios.length === 0 ? "-" : `${median(ratios).toFixed(2)}x`;
+
+function rowsOf(entrants: readonly Entrant[]): string[] {
+  const head = ["", "build/s", ...RECALL_TARGETS.map((target) => `QPS at ${target} (ef)`)];
+  const lines = entrants.map(({ peer, builds, searches }) => [
+    peer.name,
+    whole(perSecond(builds)),
+    ...searches.map(({ ef, recall, turns }) =>
+      ef === undefined ? `never (${recall.toFixed(3)})` : `${whole(perSecond(turns))} (${ef})`,
+    ),
+  ]);
+  return tableOf([head, ...lines]);
+}
+
+/** With the higher efConstruction, its own times stand in for the default's. */
+function ratiosOf(ours: Entrant, careful: Entrant, rivals: readonly Entrant[]): string[] {
+  const head = ["omendb / rival", "build", ...RECALL_TARGETS.map((target) => `QPS at ${target}`)];
+  const lines = rivals.flatMap((rival) => [
+    [
+      `efConstruction ${ours.efConstruction} / ${rival.peer.name}`,
+      times(rival.buildRatios),
+      ...rival.searches.map(({ ratios }) => times(ratios)),
+    ],
+    [
+      `efConstruction ${careful.efConstruction} / ${rival.peer.name}`,
+      times(divided(rival.buildRatios, careful.buildRatios)),
+      ...rival.searches.map(({ ratios }, at) =>
+        times(divided(ratios, careful.searches[at]!.ratios)),
+      ),
+    ],
+  ]);
+  return tableOf([head, ...lines]);
+}
+
+/** Round by round; both are ratios over the default's time. */
+function divided(ratios: readonly number[], by: readonly number[]): number[] {
+  return ratios.flatMap((ratio, round) => (by[round] === undefined ? [] : ratio / by[round]));
+}
+
+function tableOf(lines: readonly (readonly string[])[]): string[] {
+  const widths = lines[0]!.map((_, at) => Math.max(...lines.map((line) => line[at]!.length)));
+  const [head, ...rest] = lines.map((line) => {
+    const cells = line.map((cell, at) =>
+      at === 0 ? cell.padEnd(widths[at]!) : cell.padStart(widths[at]!),
+    );
+    return `| ${cells.join(" | ")} |`;
+  });
+  const rule = widths.map((width, at) => "-".repeat(width + 1) + (at === 0 ? "-" : ":"));
+  return [head!, `|${rule.join("|")}|`, ...rest];
+}
+
+/** The release of an installed rival, and what its build was told about the processor. */
+function describeRivals(): string {
+  const require = createRequire(import.meta.url);
+  const parts = ["hnswlib-node", "usearch"].flatMap((name) => {
+    const folder = folderOf(require, name);
+    if (folder === undefined) return `${name} not installed`;
+    const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    return name === "usearch" ? `usearch ${version}` : `${name} ${version} (${machineOf(folder)})`;
+  });
+  return parts.join(", ");
+}
+
+function folderOf(require: NodeJS.Require, name: string): string | undefined {
+  const places = require.resolve.paths(name) ?? [];
+  return places.map((place) => join(place, name)).find((folder) => existsSync(folder));
+}
+
+/** HNSWLIB_FLAGS tells where the build has left no trace of its flags. */
+function machineOf(folder: string): string {
+  if (process.env.HNSWLIB_FLAGS) return process.env.HNSWLIB_FLAGS;
+  const trace = join(folder, "build/Release/.deps/Release/obj.target/addon/src/addon.o.d");
+  if (!existsSync(trace)) return "compiler flags unknown";
+  const flags = readFileSync(trace, "utf8").match(/-m(?:arch|avx|tune)[\w.=-]*/g);
+  return flags === null ? "built for any x64, without -march=native" : flags.join(" ");
+}
+
+function main(): void {
+  const { json, builds } = parseArgs({
+    options: { json: { type: "string" }, builds: { type: "string", default: "1" } },
+  }).values;
+  const dataset = loadSift("sift100k");
+  const { variant } = loadEngine();
+  const machine = `${cpus().length} x ${cpus()[0]?.model}, Node ${process.versions.node}`;
+  const about = [
+    `${dataset.name}, ${machine}, one thread, CPU time, wasm ${variant.name}`,
+    `k ${K}, m ${M}; rivals with efConstruction ${EF_CONSTRUCTION_RIVALS}: ${describeRivals()}`,
+  ];
+  console.log(about.join("\n"));
+  const [ours, careful] = [EF_CONSTRUCTION, EF_CONSTRUCTION_RIVALS].map((efConstruction) =>
+    entrant(new EnginePeer(variant, efConstruction), efConstruction),
+  ) as [Entrant, Entrant];
+  const installed = RIVALS.flatMap((make) => make() ?? []);
+  const rivals = installed.map((peer) => entrant(peer, EF_CONSTRUCTION_RIVALS));
+  const others = [careful, ...rivals];
+  for (let round = 0; round < Number(builds); round++) buildAll(ours, others, dataset);
+  searchAll(ours, others, dataset);
+  console.log(["", ...rowsOf([ours, ...others])].join("\n"));
+  if (rivals.length > 0) console.log(["", ...ratiosOf(ours, careful, rivals)].join("\n"));
+  if (json !== undefined) writeFileSync(json, resultsOf(about, [ours, ...others]));
+  for (const { peer } of others) peer.close?.();
+}
+
+/** Medians, and every turn they come from: microseconds of CPU time a row and a search. */
+function resultsOf(about: readonly string[], entrants: readonly Entrant[]): string {
+  const results = entrants.map(({ peer, efConstruction, builds, buildRatios, searches }) => ({
+    ...{ name: peer.name, efConstruction, bytes: peer.bytes?.() },
+    build: { rowsPerSecond: perSecond(builds), microseconds: builds, ratios: buildRatios },
+    searches: searches.map(({ recallTarget, ef, recall, turns, ratios }) => {
+      const searchesPerSecond = turns.length === 0 ? null : perSecond(turns);
+      return { recallTarget, ef, recall, searchesPerSecond, microseconds: turns, ratios };
+    }),
+  }));
+  return `${JSON.stringify({ about, results }, undefined, 2)}\n`;
+}
+
+main();
