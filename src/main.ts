@@ -3,7 +3,7 @@
  * thread dies.
  */
 import { readFileSync } from "node:fs";
-import { readConfig } from "./config.ts";
+import { type Config, readConfig } from "./config.ts";
 import { OmenError } from "./errors.ts";
 import { loadEngine } from "./threads/engineFiles.ts";
 import { createLog } from "./threads/log.ts";
@@ -33,10 +33,18 @@ function untilAsked(): Promise<NodeJS.Signals> {
   });
 }
 
+/** The log and the images are not wired to the server yet: a promise it cannot keep is refused. */
+function refusePath({ path }: Config): void {
+  if (path === undefined) return;
+  const message = "OMENDB_PATH: this version keeps rows in memory only and cannot use a data path";
+  throw new OmenError("INVALID_SETTING", `${message}; unset it`);
+}
+
 async function main(): Promise<void> {
   refuseOldNode();
   const asked = untilAsked();
   const config = readConfig(process.env);
+  refusePath(config);
   const log = createLog(config);
   const engine = loadEngine();
   const version = readVersion();
