@@ -60,7 +60,7 @@ const SHAPES: Record<string, Shape> = {
   "rows that come in sorted order": {
     rows: 1500,
     dimensions: 16,
-    component: (row, axis, normal) => row + 20 * normal(),
+    component: (row, _axis, normal) => row + 20 * normal(),
   },
   "one component that varies among zeros": {
     rows: 500,
