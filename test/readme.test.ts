@@ -1,0 +1,89 @@
+/**
+ * The README is held to the server: its table of settings is the one that the code prints, and its
+ * curl lines, sent to a real server in their order, are answered as it says.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { expect } from "chai";
+import { settingsTable } from "../src/config.ts";
+import { type Connection, startServer } from "./server.ts";
+
+const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+/** What differs from run to run and from machine to machine. */
+const VARYING = new Set([
+  ...["took_ms", "uptime_seconds", "request_id", "threads", "wasm_variant"],
+  ...["indexed", "unindexed", "memory_bytes", "memory", "bytes_per_vector"],
+]);
+
+interface Example {
+  readonly command: string;
+  readonly answer: string;
+}
+
+describe("readme", () => {
+  it("shows every setting as the code describes it", () => {
+    expect(readme, "src/config.ts prints the table anew: settingsTable()").to.contain(
+      `\n\n${settingsTable()}\n\n`,
+    );
+  });
+
+  it("shows what its curl lines are answered", async () => {
+    const examples = examplesOf(readme);
+    expect(examples).to.have.length.above(5);
+    expect(readme.match(/^curl /gm)).to.have.length(examples.length);
+    const server = await startServer({ LOG_LEVEL: "silent" });
+    const client = server.connect();
+    for (const { command, answer } of examples) {
+      const { body } = await run(client, command);
+      expect(steady(body), command).to.deep.equal(steady(JSON.parse(answer)));
+    }
+    client.close();
+    expect(await server.stop()).to.equal(0);
+  });
+
+  it("names only files that are there", () => {
+    for (const [, path] of readme.matchAll(/`((?:src|assembly|test|perf|\.ci|docs)\/[\w./]*)`/g)) {
+      expectFile(path!);
+    }
+    for (const [, path] of readme.matchAll(/\]\(([\w./]+)\)/g)) expectFile(path!);
+  });
+});
+
+/** A block of sh that begins with curl, and the block of json after it. */
+function examplesOf(text: string): Example[] {
+  const found = text.matchAll(/```sh\n(curl [^`]+)\n```\n```json\n([^`]+)```/g);
+  return [...found].map(([, command, answer]) => ({ command: command!, answer: answer! }));
+}
+
+/** As much of a shell and of curl as the README uses. */
+function run(client: Connection, command: string) {
+  const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(
+    ([, quoted, bare]) => quoted ?? bare!,
+  );
+  const headers: Record<string, string> = {};
+  let method: string | undefined;
+  let body: string | undefined;
+  let url: URL | undefined;
+  for (let at = 1; at < words.length; at++) {
+    const word = words[at]!;
+    if (word === "-X") method = words[++at];
+    else if (word === "-d") body = words[++at];
+    else if (word === "-H") {
+      const [name, value] = words[++at]!.split(": ");
+      headers[name!] = value!;
+    } else url = new URL(`http://${word}`);
+  }
+  expect(url?.host, command).to.equal("localhost:8000");
+  const path = `${url!.pathname}${url!.search}`;
+  return client.send(method ?? (body === undefined ? "GET" : "POST"), path, body, headers);
+}
+
+/** The same with a mark in place of what varies. */
+function steady(answer: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(answer, (name, value) => (VARYING.has(name) ? "varies" : value)),
+  );
+}
+
+function expectFile(path: string): void {
+  expect(existsSync(new URL(`../${path}`, import.meta.url)), path).to.equal(true);
+}
