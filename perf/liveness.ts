@@ -6,15 +6,15 @@
  * or failed.
  *
  * The load and the questions come from two threads of this process. They take processor time that
- * the server wants, so each phase also tells how late the asking thread's own timers were: no answer
- * can be told apart from that.
+ * the server wants, and so may strangers. Each phase also tells how late the asking thread's own
+ * timers were, from which no answer can be told apart, and how many cores other processes had.
  */
 import { request } from "node:http";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { type Connection, pause, type Server, startServer } from "../test/server.ts";
-import { residentBytesOf } from "./process.ts";
+import { cpuSecondsOf, residentBytesOf } from "./process.ts";
 import { startProgress } from "./progress.ts";
 
 const DIMENSIONS = 768;
@@ -204,6 +204,7 @@ async function main(): Promise<void> {
 async function measure(server: Server, pulse: Pulse, rows: number, seconds: number) {
   const batch = new Batch(BODY_BYTES);
   const ids = { next: 0 };
+  const asked = { pid: server.pid, pulse };
   const connections = Array.from({ length: SCANNERS + 1 }, () => server.connect());
   const [poster, ...scanners] = connections as [Connection, ...Connection[]];
   const posting = (load: Load) => [post(poster, batch, load, ids)];
@@ -212,9 +213,9 @@ async function measure(server: Server, pulse: Pulse, rows: number, seconds: numb
   const bytes = `${(batch.bytes.length / MIB).toFixed(1)} MiB`;
   console.log(`${machine}; batches of ${batch.count} x ${DIMENSIONS} in ${bytes}`);
 
-  await phase("nothing else", pulse, seconds / 4, () => []);
+  await phase("nothing else", asked, seconds / 4, () => []);
   const progress = startProgress("loading", rows);
-  await phase("loading", pulse, Number.POSITIVE_INFINITY, (load) => {
+  await phase("loading", asked, Number.POSITIVE_INFINITY, (load) => {
     const drawing = setInterval(() => progress.update(Math.min(rows, load.rows)), 500);
     return [post(poster, batch, load, ids, rows).finally(() => clearInterval(drawing))];
   });
@@ -222,26 +223,28 @@ async function measure(server: Server, pulse: Pulse, rows: number, seconds: numb
   const { vectors, unindexed } = await ok(poster.get("/stats"));
   const resident = Math.round((residentBytesOf(server.pid) ?? 0) / MIB);
   console.log(`${vectors} rows, ${unindexed} of them not linked; ${resident} MiB resident`);
-  await phase("exact scans", pulse, seconds, scanning);
-  await phase("64 MiB batches", pulse, seconds, posting);
-  await phase("both", pulse, seconds, (load) => [...posting(load), ...scanning(load)]);
+  await phase("exact scans", asked, seconds, scanning);
+  await phase("64 MiB batches", asked, seconds, posting);
+  await phase("both", asked, seconds, (load) => [...posting(load), ...scanning(load)]);
   for (const connection of connections) connection.close();
 }
 
 /** Runs a load for so long, or until it ends by itself, and prints what /livez took meanwhile. */
 async function phase(
   name: string,
-  pulse: Pulse,
+  { pid, pulse }: { pid: number; pulse: Pulse },
   seconds: number,
   begin: (load: Load) => Promise<void>[],
 ): Promise<void> {
   const load = newLoad();
   await pulse.take();
+  const strangers = watchStrangers(pid);
   const start = performance.now();
   const working = Promise.all(begin(load));
   await (Number.isFinite(seconds) ? Promise.race([pause(seconds * 1000), hang(working)]) : working);
   const took = (performance.now() - start) / 1000;
   const { answers, failed, lateMs } = await pulse.take();
+  const others = (strangers() / took).toFixed(1);
   load.isOver = true;
   await working;
   const sorted = answers.toSorted((a, b) => a - b);
@@ -250,10 +253,19 @@ async function phase(
   const done = `${load.rows} rows and ${load.scans} scans in ${took.toFixed(0)} s`;
   const times = `p50 ${at(0.5)}, p99 ${at(0.99)}, worst ${at(1)} ms`;
   const counted = `${sorted.length} asked, ${slow} of ${LIVEZ_MS_MAX} ms or more, ${failed} failed`;
-  console.log(
-    `${name.padEnd(15)} /livez ${times} (${counted}); own timers late ${lateMs.toFixed(1)} ms; ${done}`,
-  );
+  const aside = `own timers late ${lateMs.toFixed(1)} ms, other processes on ${others} cores`;
+  console.log(`${name.padEnd(15)} /livez ${times} (${counted}); ${done}; ${aside}`);
   if (slow + failed > 0) process.exitCode = 1;
+}
+
+/** Seconds of processor time, from now on, of all but the server and this process. */
+function watchStrangers(pid: number): () => number {
+  const own = () => process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6;
+  const all = () =>
+    cpus().reduce((sum, { times }) => sum + (times.user + times.nice + times.sys) / 1000, 0);
+  const seconds = () => all() - own() - (cpuSecondsOf(pid) ?? 0);
+  const before = seconds();
+  return () => Math.max(0, seconds() - before);
 }
 
 /** Waits for a failure only. */
