@@ -6,7 +6,6 @@
  */
 import * as Codebook from "./codebook";
 import * as Check from "./graph/check";
-import { header } from "./header";
 import * as Kernel from "./kernels/codes";
 import * as Lane from "./kernels/lanes";
 import * as L from "./layout";
@@ -189,8 +188,4 @@ export function sweepCodes(
     sum += Kernel.sumCounts(four);
   }
   return sum;
-}
-
-export function capacity(): u32 {
-  return header().capacity;
 }

@@ -31,7 +31,6 @@ export const K_MAX = 10000;
 export const LEVELS_MAX = 8;
 export const POOL_MAX = 32768;
 export const SELECT_MAX = 1024;
-export const WORKERS_MAX = 64;
 export const CODE_DIMENSIONS_MIN = 16;
 export const MEMORY_END_MAX = 4294901760;
 
@@ -94,7 +93,6 @@ export const HEADER_GENERATION = 448;
 export const HEADER_IRREGULAR = 452;
 export const HEADER_CODES_EPOCH = 456;
 export const HEADER_ROUGH_SEEN = 460;
-export const HEADER_ENCODED_SEEN = 464;
 export const HEADER_MAINTENANCE = 468;
 export const HEADER_REENCODE_NEXT = 472;
 export const HEADER_LEARNED_AT = 476;
@@ -137,7 +135,7 @@ export const WORKER_TIES = 24;
 export const WORKER_FAULT = 28;
 export const WORKER_FAULT_SLOT = 32;
 export const WORKER_FAULT_VALUE = 36;
-export const WORKER_BOUNDARY = 40;
+export const WORKER_EXHAUSTED = 40;
 export const WORKER_FENCE = 44;
 export const WORKER_SCANNED = 48;
 export const WORKER_FIXED = 512;
@@ -148,11 +146,6 @@ export const RESULT_BYTES = 16;
 export const RESULT_DISTANCE = 0;
 export const RESULT_SLOT = 4;
 export const RESULT_STAMP = 8;
-
-// Statuses.
-export const OK = 0;
-export const FULL = -1;
-export const BUSY = -2;
 
 // What the checker may find.
 export const FAULT_NONE = 0;

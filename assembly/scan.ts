@@ -11,7 +11,7 @@ import { heapOffer, heapReset, heapSort } from "./graph/heap";
 import { keyIn, poolEntry, poolReset, slotIn } from "./graph/pool";
 import { descend, entry, searchLayer } from "./graph/search";
 import { visit, visitedReset } from "./graph/visited";
-import { fence, header, slotsUsed } from "./header";
+import { header, slotsUsed } from "./header";
 import { Careful, DotCodes, floatDistance, L2Codes, L2Floats, OtherFloats } from "./kernels/metric";
 import * as L from "./layout";
 import { isStale, prepareQuery } from "./query";
@@ -40,6 +40,7 @@ export function search(worker: Worker, ef: u32, candidates: u32): u32 {
     walkGraph(worker, ef);
     if (!isStale(worker)) break;
   }
+  worker.exhausted = worker.poolSize - worker.poolDead < ef ? worker.poolSize : 0;
   heapSort(worker);
   return rescore(worker, merge(worker, candidates));
 }

@@ -18,7 +18,7 @@ export class Worker {
   fault: u32;
   faultSlot: u32;
   faultValue: u32;
-  boundary: f32;
+  exhausted: u32;
   fence: u32;
   scanned: u32;
   // From here on the host does not look.
@@ -45,8 +45,6 @@ export class Worker {
   mode: u32;
   sumA: i32;
   sumB: i32;
-  queryRough: u32;
-  hasFilter: u32;
   snapshot: u64;
   inverseNorm: f64;
   codesEpoch: u32;
@@ -107,6 +105,6 @@ export class Worker {
 if (offsetof<Worker>("results") != L.WORKER_RESULTS) ERROR("Worker drifted from layout.ts");
 if (offsetof<Worker>("moved") != L.WORKER_MOVED) ERROR("Worker drifted from layout.ts");
 if (offsetof<Worker>("bitmap") != L.WORKER_BITMAP) ERROR("Worker drifted from layout.ts");
+if (offsetof<Worker>("exhausted") != L.WORKER_EXHAUSTED) ERROR("Worker drifted from layout.ts");
 if (offsetof<Worker>("scanned") != L.WORKER_SCANNED) ERROR("Worker drifted from layout.ts");
-if (offsetof<Worker>("boundary") != L.WORKER_BOUNDARY) ERROR("Worker drifted from layout.ts");
 if (offsetof<Worker>() > <usize>L.WORKER_FIXED) ERROR("Worker outgrew its fixed part");

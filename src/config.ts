@@ -8,6 +8,8 @@ import type { Metric } from "./collections/database.ts";
 import { OmenError } from "./errors.ts";
 
 const MIB = 1024 * 1024;
+/** Of either kind; a shard has an area for each thread that holds it. */
+const THREADS_MAX = 31;
 const PREFIX = "OMENDB_";
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
@@ -55,7 +57,7 @@ interface Setting {
   readonly help: string;
 }
 
-const cores = { byDefault: String(availableParallelism()), shown: "cores" };
+const cores = { byDefault: String(Math.min(availableParallelism(), THREADS_MAX)), shown: "cores" };
 const none = { shown: "none" };
 
 /** By name without the prefix; the flag is the same in lower case with dashes. */
@@ -82,14 +84,14 @@ const SETTINGS: Record<string, Setting> = {
   },
   SAFETY: {
     ...{ key: "safety", byDefault: "strict", kind: oneOf(["strict", "normal"]) },
-    help: "strict syncs a write to disk before its answer, normal soon after",
+    help: "how soon a write is on disk: strict before its answer; normal needs OMENDB_PATH",
   },
   THREADS: {
-    ...{ key: "threads", ...cores, kind: wholeNumber(1, 256) },
+    ...{ key: "threads", ...cores, kind: wholeNumber(1, THREADS_MAX) },
     help: "threads that listen and search; 1 runs everything in one",
   },
   LINKERS: {
-    ...{ key: "linkers", ...cores, kind: wholeNumber(1, 256) },
+    ...{ key: "linkers", ...cores, kind: wholeNumber(1, THREADS_MAX) },
     help: "threads that build the graph in the background",
   },
   TAIL_ROWS: {

@@ -34,9 +34,10 @@ function untilAsked(): Promise<NodeJS.Signals> {
 }
 
 /** The log and the images are not wired to the server yet: a promise it cannot keep is refused. */
-function refusePath({ path }: Config): void {
-  if (path === undefined) return;
-  const message = "OMENDB_PATH: this version keeps rows in memory only and cannot use a data path";
+function refuseStorage({ path, safety }: Config): void {
+  const refused = path !== undefined ? "OMENDB_PATH" : safety === "normal" ? "OMENDB_SAFETY" : "";
+  if (refused === "") return;
+  const message = `${refused}: this version keeps rows in memory only, so the setting means nothing`;
   throw new OmenError("INVALID_SETTING", `${message}; unset it`);
 }
 
@@ -44,7 +45,7 @@ async function main(): Promise<void> {
   refuseOldNode();
   const asked = untilAsked();
   const config = readConfig(process.env);
-  refusePath(config);
+  refuseStorage(config);
   const log = createLog(config);
   const engine = loadEngine();
   const version = readVersion();

@@ -156,15 +156,7 @@ function addLink<S>(worker: Worker, target: u32, slot: u32, level: u32, slack: u
 }
 
 function raiseEntry(slot: u32, level: u32): void {
-  lockGraph();
-  if (level > <u32>(entry() >> 32)) atomic.store<u64>(L.HEADER_ENTRY, ((<u64>level) << 32) | slot);
-  unlockGraph();
-}
-
-export function lockGraph(): void {
   Row.lock(L.HEADER_GRAPH_LOCK);
-}
-
-export function unlockGraph(): void {
+  if (level > <u32>(entry() >> 32)) atomic.store<u64>(L.HEADER_ENTRY, ((<u64>level) << 32) | slot);
   Row.unlock(L.HEADER_GRAPH_LOCK);
 }

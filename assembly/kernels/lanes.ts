@@ -48,17 +48,6 @@ export function dot(a: usize, b: usize, bytes: usize): f32 {
   return sumLanes(f32x4.add(sum0, sum1));
 }
 
-/**
- * The largest |component|: what a norm is scaled by, so that squares neither overflow nor vanish.
- */
-export function largest(a: usize, bytes: usize): f32 {
-  let top = f32x4.splat(0);
-  for (let at: usize = 0; at < bytes; at += 16) top = f32x4.max(top, f32x4.abs(v128.load(a + at)));
-  const x = max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1));
-  const y = max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3));
-  return max(x, y);
-}
-
 /** Euclidean norm in float64. */
 export function norm(a: usize, bytes: usize): f64 {
   let sum0 = f64x2.splat(0);

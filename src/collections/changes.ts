@@ -137,11 +137,11 @@ async function put(collection: Collection, frame: Uint8Array): Promise<number> {
     part.shard.vector(slot).set(vectors.subarray(row * dimensions, (row + 1) * dimensions));
     part.rows.store(slot, frame, record, idBytes, metadataBytes);
     const isSamePart = before?.part === part;
-    part.shard.engine.publishRow(slot, isSamePart ? before.slot : NO_SLOT, sequence);
+    part.shard.publish(slot, isSamePart ? before.slot : NO_SLOT, sequence);
     if (isSamePart) part.rows.turn(before.position, slot);
     else part.rows.insert(part.rows.hash(frame, record + 8, idBytes), slot);
     if (before) {
-      before.part.shard.engine.retireRow(before.slot, sequence);
+      before.part.shard.retire(before.slot, sequence);
       replaced++;
       if (!isSamePart) gone.push(before);
     }
@@ -183,7 +183,7 @@ async function remove(
   forEachRecord(frame, (_row, _record, id, idBytes) => {
     const place = locate(collection, frame, id, idBytes);
     if (!place) return;
-    place.part.shard.engine.retireRow(place.slot, sequence);
+    place.part.shard.retire(place.slot, sequence);
     gone.push(place);
   });
   collection.publish(sequence);

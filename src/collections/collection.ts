@@ -138,12 +138,11 @@ export class Collection implements CollectionView {
   }
 
   stats(): CollectionStats {
-    let [vectors, deleted, unindexed, used] = [0, 0, 0, 0];
+    let [vectors, deleted, unindexed] = [0, 0, 0];
     for (const { shard } of this.parts) {
       vectors += shard.live;
       deleted += shard.dead;
       unindexed += shard.tail;
-      used += shard.slotsUsed;
     }
     const memory = this.memory();
     const memoryBytes = Object.values(memory).reduce((sum, bytes) => sum + bytes, 0);
@@ -151,7 +150,7 @@ export class Collection implements CollectionView {
       vectors,
       deleted,
       sequence: this.sequence,
-      indexed: Math.max(0, used - unindexed),
+      indexed: Math.max(0, vectors - unindexed),
       unindexed,
       memoryBytes,
       memory,

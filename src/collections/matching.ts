@@ -14,7 +14,7 @@ export interface Matched {
 }
 
 const SLICE_ROWS = 2000;
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export async function matchFilter(
   collection: Collection,

@@ -1,4 +1,5 @@
 /** How a search is done: by the exact scan or by the graph, and how wide the walk goes. */
+import { EF_MAX } from "../../assembly/layout.ts";
 
 /**
  * Components that an exact scan reads in about the time of a walk: below, exact is both faster and
@@ -8,7 +9,6 @@ export const EXACT_COMPONENTS = 262_144;
 /** Rows that float32 decides among, at least and by k. */
 const CANDIDATES_MIN = 40;
 const CANDIDATES_FACTOR = 4;
-export const EF_MAX = 16_384;
 
 export interface Plan {
   readonly strategy: "exact" | "graph";

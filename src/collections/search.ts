@@ -16,6 +16,7 @@ import { type Plan, plan } from "./planner.ts";
 const SLICE_COMPONENTS = 4_000_000;
 /** Searches that lose rows to a racing writer start again this often. */
 const ATTEMPTS_MAX = 16;
+const COMING_AND_GOING = 0.05;
 
 /** A row found: where, and how far by the engine's measure (squared under l2). */
 interface Candidate {
@@ -33,6 +34,8 @@ interface Course {
   readonly bitmaps?: readonly Bitmap[];
   distances: number;
   hasMoved: boolean;
+  /** A walk ran out of rows long before the graph has. */
+  isCutOff: boolean;
 }
 
 export async function search(collection: Collection, query: SearchQuery): Promise<SearchAnswer> {
@@ -79,13 +82,15 @@ async function searchOnce(
     }),
     distances: 0,
     hasMoved: matched?.hasMoved ?? false,
+    isCutOff: false,
   };
   let strategy = course.plan.strategy;
   let found: Candidate[] = [];
   if (strategy === "graph") {
     found = walk(collection, course);
     // The graph owes k rows whenever k exist; where it cannot reach them, the scan does.
-    if (found.length < query.k && collection.live > found.length) strategy = "exact";
+    const isShort = found.length < query.k && collection.live > found.length;
+    if (isShort || course.isCutOff) strategy = "exact";
   }
   if (strategy === "exact") found = await scan(collection, course);
   const hits = describe(collection.settings.metric, found, course);
@@ -107,8 +112,15 @@ function walk(collection: Collection, course: Course): Candidate[] {
     part.shard.setQuery(course.query.vector);
     const count = part.shard.search(ef, candidates, course.snapshot);
     collect(part, Math.min(count, candidates), course, found);
+    if (isCutOff(part)) course.isCutOff = true;
   }
   return nearest(found, course.query.k);
+}
+
+/** Whether the walk met fewer rows than are linked, some that come and go meanwhile allowed for. */
+function isCutOff({ shard }: Part): boolean {
+  const met = shard.exhausted;
+  return met > 0 && met + shard.tail < shard.live * (1 - COMING_AND_GOING);
 }
 
 /** Reads the shard's results before the next call overwrites them. */

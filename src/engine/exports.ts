@@ -18,7 +18,6 @@ export interface EngineExports extends DeskExports {
   workerBase(worker: number): number;
   vectorAddress(slot: number): number;
   headAddress(slot: number): number;
-  capacity(): number;
   slotsLeft(): number;
   takeSlot(): number;
   publishRow(slot: number, previous: number, sequence: number): void;

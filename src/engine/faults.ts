@@ -41,7 +41,7 @@ import type { Sheet } from "./sheet.ts";
 const POINTER_LENGTH_MAX = 200;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 const SENTENCES: Record<number, string> = {
   [FAULT_EMPTY]: "the body is empty",

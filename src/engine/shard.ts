@@ -207,6 +207,14 @@ export class Shard {
     return this.#own(L.WORKER_SCANNED);
   }
 
+  /**
+   * After `search`: how many rows the walk met when it ran out of rows before `ef`; 0 when it did
+   * not. Fewer than the graph holds means that a part of the graph cannot be reached from here.
+   */
+  get exhausted(): number {
+    return this.#own(L.WORKER_EXHAUSTED);
+  }
+
   /** Rows that the last call lost because their slots were given away under it. */
   get moved(): number {
     return this.#own(L.WORKER_MOVED);
@@ -232,6 +240,22 @@ export class Shard {
   /** Writer only: takes a slot, NO_SLOT when none is left. */
   takeSlot(): number {
     return this.engine.takeSlot();
+  }
+
+  /** Writer only: the slot's vector is in place; `previous` is the slot it replaces, or NO_SLOT. */
+  publish(slot: number, previous: number, sequence: number): void {
+    this.engine.publishRow(slot, previous, sequence);
+  }
+
+  /** Writer only: readers from `sequence` on no longer see the row. */
+  retire(slot: number, sequence: number): void {
+    this.engine.retireRow(slot, sequence);
+  }
+
+  /** Bytes that one more row takes in this memory, the share of upper levels left out. */
+  get rowBytes(): number {
+    const strides = [L.HEADER_VECTOR_STRIDE, L.HEADER_CODE_STRIDE, L.HEADER_ROW_STRIDE];
+    return strides.reduce((sum, stride) => sum + this.#header(stride), 0);
   }
 
   /** Tries every invariant of the graph. Call it when no linker is at work. */

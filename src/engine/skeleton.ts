@@ -20,7 +20,7 @@ const UNCUT_BYTES_MAX = 4 * 1024 * 1024;
 /** Up to here one call per character is faster than a TextDecoder. */
 const SHORT_BYTES = 96;
 
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export const isCut = (sheet: Sheet) => sheet.get(SCAN_CUT_COUNT) > 0;
 

@@ -47,7 +47,7 @@ export const OPERATIONS = {
     ...{ method: "post", path: "/vectors/add", scope: "collection" },
     summary: "Write one row",
     description:
-      "The answer comes when the row is durable and every later search finds it. The first write " +
+      "The answer comes when every later search on any connection finds the row. The first write " +
       "makes the collection `default`, with the dimensions of its vector and OMENDB_METRIC; any " +
       "other collection has to be made first.",
     ...{ body: schemas.AddBody, answers: { 200: schemas.Added }, errors: writeErrors },

@@ -7,11 +7,10 @@
  * is to check in the value it is given.
  */
 import { type TSchema, Type } from "typebox";
+import { DIMENSIONS_MAX, EF_MAX, K_MAX } from "../../assembly/layout.ts";
+import { ID_BYTES_MAX } from "../storage/frame.ts";
 
-export const DIMENSIONS_MAX = 8192;
-export const K_MAX = 10_000;
-export const EF_MAX = 100_000;
-export const ID_BYTES_MAX = 512;
+export { DIMENSIONS_MAX, EF_MAX, ID_BYTES_MAX, K_MAX };
 export const IDS_MAX = 10_000;
 export const SEARCHES_MAX = 1000;
 export const COLLECTION_NAME = /^[A-Za-z0-9_-]{1,64}$/;

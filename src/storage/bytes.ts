@@ -1,7 +1,7 @@
 /** How numbers and ids lie in bytes: little-endian, a u64 as two halves, ids as UTF-8. */
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export function alignUp(value: number, alignment: number): number {
   return Math.ceil(value / alignment) * alignment;

@@ -91,7 +91,7 @@ async function readOwner(files: Files, folder: string): Promise<string> {
     try {
       const bytes = new Uint8Array(OWNER_BYTES_MAX);
       const length = await file.read(0, bytes);
-      const text = new TextDecoder().decode(bytes.subarray(0, length));
+      const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(0, length));
       const { pid, host, since } = JSON.parse(text) as Record<string, unknown>;
       return `pid ${pid} on host ${host}, since ${since}`;
     } finally {

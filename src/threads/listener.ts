@@ -49,6 +49,7 @@ export function createListener(parts: ListenerParts): Listener {
   const bodies = new BodyReader(new Desk(desk), {
     bytesMax: config.bodyBytesMax,
     gatheredBytesMax: config.bodyBytesMax * GATHERED_BODIES,
+    totalMs: config.requestTimeoutMs,
   });
   const app = createApp({ database, config, control, bodies, version, log });
   const { server, close } = createHttpServer(app, config);
