@@ -17,13 +17,15 @@ import { Codebook, codebook, fence, generation, header, irregular, slotsUsed } f
 import { sumCode } from "./kernels/codes";
 import { norm, sumLanes } from "./kernels/lanes";
 import * as L from "./layout";
-import { birthOf, codeOf, generationOf, headOf, stampOf, vectorOf } from "./row";
+import { birthOf, codeOf, deathOf, generationOf, headOf, stampOf, vectorOf } from "./row";
 
 /**
  * A row is rough when what clamping takes from it, squared and in steps, passes this much a
  * dimension.
  */
 const ROUGH_ERROR: f32 = 4;
+/** A range learned from fewer rows is looked at again sooner. */
+const LEARNED_FIRMLY: u32 = 1024;
 /**
  * Under l2 and cosine so many rough rows, and one in so many more, do not make walks careful: see
  * modeNow.
@@ -147,7 +149,8 @@ export function needsLearning(): bool {
   if (generation() == 0) return true;
   const live = atomic.load<u32>(L.HEADER_LIVE);
   const learnedAt = atomic.load<u32>(L.HEADER_LEARNED_AT);
-  if (live / 16 >= learnedAt && live >= 64) return true;
+  const growth: u32 = learnedAt < LEARNED_FIRMLY ? 4 : 16;
+  if (live / growth >= learnedAt && live >= 64) return true;
   if (codebook(generation()).lossy) return false;
   const rough = atomic.load<u32>(L.HEADER_IRREGULAR);
   const known = atomic.load<u32>(L.HEADER_ROUGH_SEEN);
@@ -203,6 +206,8 @@ function moveRow(slot: u32, current: u8): void {
     const stamp = stampOf(slot);
     if (stamp & 1 || birthOf(slot) == 0 || <u8>generationOf(slot) == current) return;
     encodeRow(slot);
+    // retireRow stores the death first and then forgets, so one of us sees the other.
+    if (deathOf(slot) != 0) forgetCode(slot);
     fence();
     if (stampOf(slot) == stamp) return;
   }

@@ -41,13 +41,14 @@ function encodeQuery(worker: Worker): void {
   worker.code = target;
   const rough = encode(worker.query, worker.inverseNorm, target, codebook(current));
   setSum(worker, current, sumCode(target, bytes));
-  if (rough) {
-    worker.mode = MODE_FLOATS;
-  } else if (worker.mode == MODE_CAREFUL && current > 1) {
+  let outside = rough;
+  if (worker.mode == MODE_CAREFUL && current > 1) {
     const other = current & 1 ? worker.codeA : worker.codeB;
-    encode(worker.query, worker.inverseNorm, other, codebook(current - 1));
+    // A clamped query would be near to all that the old range holds.
+    outside |= encode(worker.query, worker.inverseNorm, other, codebook(current - 1));
     setSum(worker, current - 1, sumCode(other, bytes));
   }
+  if (outside) worker.mode = MODE_FLOATS;
 }
 
 function setSum(worker: Worker, number: u32, sum: i32): void {

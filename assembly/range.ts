@@ -44,6 +44,12 @@ export function learn(worker: Worker): void {
   if (next > 1 && !hasMoved(codebook(next - 1), book)) {
     atomic.store<u32>(L.HEADER_LEARNED_AT, live);
     atomic.store<u32>(L.HEADER_ROUGH_SEEN, atomic.load<u32>(L.HEADER_IRREGULAR));
+    // The range is the same, but more rows may show that its codes are too coarse for them.
+    const present = codebook(next - 1);
+    if (!present.lossy && isLossy(worker, sample, rows, present)) {
+      present.lossy = 1;
+      atomic.add<u32>(L.HEADER_CODES_EPOCH, 1);
+    }
     return;
   }
   book.lossy = isLossy(worker, sample, rows, book);
@@ -59,11 +65,31 @@ function takeSample(target: usize): u32 {
   let count: u32 = 0;
   for (let i: u32 = 0; i < wanted; i++) {
     const slot = <u32>((<u64>i * used) / wanted);
-    if (birthOf(slot) == 0 || deathOf(slot) != 0 || stampOf(slot) & 1) continue;
+    if (!isLiving(slot)) continue;
+    store<u32>(target + ((<usize>count) << 2), slot);
+    count++;
+  }
+  return count * 4 < wanted ? takeLiving(target, wanted) : count;
+}
+
+/** Where most rows are dead, the living ones are looked for one by one: each n-th of them. */
+function takeLiving(target: usize, wanted: u32): u32 {
+  const step = max<u32>(1, atomic.load<u32>(L.HEADER_LIVE) / wanted);
+  const used = slotsUsed();
+  let met: u32 = 0;
+  let count: u32 = 0;
+  for (let slot: u32 = 0; slot < used && count < wanted; slot++) {
+    if (!isLiving(slot) || met++ % step != 0) continue;
     store<u32>(target + ((<usize>count) << 2), slot);
     count++;
   }
   return count;
+}
+
+// @ts-ignore: decorator
+@inline
+function isLiving(slot: u32): bool {
+  return birthOf(slot) != 0 && deathOf(slot) == 0 && !(stampOf(slot) & 1);
 }
 
 // @ts-ignore: decorator
@@ -159,7 +185,7 @@ function isLossy(worker: Worker, sample: usize, rows: u32, book: Codebook): i32 
     // Sums times `zero` must stay integers of 31 bits.
     if (<f64>abs(book.zero) * 127.0 * <f64>h.dimensions > 1e9) return 1;
   }
-  if (rows <= PROBE_CANDIDATES * 2) return 0;
+  if (rows <= PROBE_CANDIDATES) return 0;
   const codes = worker.results;
   for (let i: u32 = 0; i < rows; i++) {
     const vector = vectorOf(sampled(sample, i));
@@ -186,21 +212,7 @@ function probe(
   const own = vectorOf(sampled(sample, index));
   const factor = unitFactor(own);
   const code = codes + <usize>index * h.codeBytes;
-  const keys = worker.pool;
-  heapReset(worker, PROBE_CANDIDATES);
-  for (let i: u32 = 0; i < rows; i++) {
-    const other = codes + <usize>i * h.codeBytes;
-    let key: u32;
-    if (h.metric == L.METRIC_DOT) {
-      const product = dotCodes(code, other, h.codeBytes) + book.zero * sumCode(other, h.codeBytes);
-      key = <u32>-product ^ 0x80000000;
-    } else {
-      key = <u32>squaredCodes(code, other, h.codeBytes);
-    }
-    store<u32>(keys + ((<usize>i) << 2), key);
-    if (i != index) heapOffer(worker, key, i);
-  }
-  const bar = <u32>(load<u64>(worker.heap) >> 32);
+  const distances = worker.pool;
   heapReset(worker, PROBE_K);
   for (let i: u32 = 0; i < rows; i++) {
     if (i == index) continue;
@@ -209,12 +221,30 @@ function probe(
     if (h.metric == L.METRIC_L2) distance = squaredL2(own, other, h.vectorStride);
     else if (h.metric == L.METRIC_DOT) distance = -dot(own, other, h.vectorStride);
     else distance = cosine(own, other, h.vectorStride, factor);
-    heapOffer(worker, orderedBits(distance), i);
+    const key = orderedBits(distance);
+    store<u32>(distances + ((<usize>i) << 2), key);
+    heapOffer(worker, key, i);
   }
+  const bar = <u32>(load<u64>(worker.heap) >> 32);
+  heapReset(worker, min<u32>(PROBE_CANDIDATES, rows / 2));
+  for (let i: u32 = 0; i < rows; i++) {
+    if (i == index) continue;
+    const other = codes + <usize>i * h.codeBytes;
+    let key: u32;
+    if (h.metric == L.METRIC_DOT) {
+      const product = dotCodes(code, other, h.codeBytes) + book.zero * sumCode(other, h.codeBytes);
+      key = <u32>-product ^ 0x80000000;
+    } else {
+      key = <u32>squaredCodes(code, other, h.codeBytes);
+    }
+    heapOffer(worker, key, i);
+  }
+  // Rows of one code are as many as they are: only those that were kept count, and those that are
+  // truly near.
   let found: u32 = 0;
   for (let i: u32 = 0; i < worker.heapSize; i++) {
     const near = <u32>load<u64>(worker.heap + ((<usize>i) << 3));
-    if (load<u32>(keys + ((<usize>near) << 2)) <= bar) found++;
+    if (load<u32>(distances + ((<usize>near) << 2)) <= bar) found++;
   }
-  return found + (PROBE_K - worker.heapSize);
+  return min<u32>(found, PROBE_K);
 }

@@ -62,8 +62,8 @@ export function publishRow(slot: u32, previous: u32, sequence: u64): void {
  */
 export function retireRow(slot: u32, sequence: u64): void {
   const head = headOf(slot);
-  forgetCode(slot);
   atomic.store<u64>(head, sequence, L.ROW_DEATH);
+  forgetCode(slot);
   setDied(slot, true);
   atomic.sub<u32>(L.HEADER_LIVE, 1);
   atomic.add<u32>(L.HEADER_DEAD, 1);

@@ -15,7 +15,7 @@ import { heapBar, heapOffer } from "./graph/heap";
 import { header } from "./header";
 import { Careful, DotCodes, L2Codes, L2Floats, OtherFloats } from "./kernels/metric";
 import * as L from "./layout";
-import { deathOf, isVisible } from "./row";
+import { isVisible } from "./row";
 import { Worker } from "./worker";
 
 const DONE: u32 = 0x80000000;
@@ -44,7 +44,7 @@ export function tailPush(slot: u32): void {
   atomic.store<u32>(L.HEADER_TAIL_END, end + 1);
 }
 
-/** Links up to `count` waiting rows; returns how many were taken. Dead ones are passed over. */
+/** Links up to `count` waiting rows; returns how many were taken. */
 export function linkTail(worker: Worker, count: u32, ef: u32, slack: u32): u32 {
   let done: u32 = 0;
   while (done < count) {
@@ -52,7 +52,9 @@ export function linkTail(worker: Worker, count: u32, ef: u32, slack: u32): u32 {
     if (index < 0) break;
     const at = entryAt(<u32>index);
     const slot = atomic.load<u32>(at);
-    if (deathOf(slot) == 0) insert(worker, slot, ef, slack);
+    // Also a row that died meanwhile: readers of older snapshots are owed it, and its death may be
+    // of a write that is not published yet.
+    insert(worker, slot, ef, slack);
     atomic.store<u32>(at, slot | DONE);
     passHead();
     done++;

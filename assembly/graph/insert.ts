@@ -92,15 +92,23 @@ function scramble(value: u32): u32 {
 
 /** Chooses the row's neighbours on a level from the pool and writes them into its own list. */
 function writeOwn<S>(worker: Worker, slot: u32, level: u32): void {
+  let count = gatherPool(worker, slot, DEAD);
+  // Where nothing lives, dead rows keep the graph in one piece.
+  if (count == 0) count = gatherPool(worker, slot, 0);
+  const chosen = select<S>(worker, worker.order, count, header().m);
+  writeList(worker, Row.listOf(slot, level), chosen);
+}
+
+/** Copies the pool's entries, but for `slot` and what bears a mark of `without`, into `order`. */
+function gatherPool(worker: Worker, slot: u32, without: u64): u32 {
   let count: u32 = 0;
   for (let i: u32 = 0; i < worker.poolSize; i++) {
     const found = poolEntry(worker, i);
-    if (found & DEAD || slotIn(found) == slot) continue;
+    if (found & without || slotIn(found) == slot) continue;
     store<u64>(worker.order + ((<usize>count) << 3), found);
     count++;
   }
-  const chosen = select<S>(worker, worker.order, count, header().m);
-  writeList(worker, Row.listOf(slot, level), chosen);
+  return count;
 }
 
 function writeList(worker: Worker, list: usize, count: u32): void {

@@ -39,7 +39,7 @@ interface Place {
   readonly slot: number;
 }
 
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Where an id lives now, for the writer: the newest row, published or not. */
 function locate(

@@ -129,7 +129,7 @@ function idBytesAt(bytes: Uint8Array, record: number): number {
   return bytes[record]! | (bytes[record + 1]! << 8);
 }
 
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * Short ASCII, which most ids are, is read by hand: the decoder takes no shared bytes and costs a

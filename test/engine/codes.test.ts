@@ -70,9 +70,10 @@ overVariants("codes", (name) => {
       expect(recallToScan(shard, near, { snapshot: 2 })).to.be.at.least(FLOOR);
       expect(shard.check()).to.equal(undefined);
     });
+
   }
 
-  for (const metric of ["cosine", "dot"] as const) {
+  for (const metric of METRICS) {
     it(`answer rightly after every few rows that are encoded anew: ${metric}`, () => {
       const { shard, far } = inTransition(name, metric);
       const near = moved(metric, 1, 0);
@@ -102,6 +103,7 @@ overVariants("codes", (name) => {
       if (metric !== "dot") expectFound(shard, more.base, 2 * ROWS, 2);
       if (metric !== "dot") expect(shard.check()).to.equal(undefined);
     });
+
   }
 
   for (const metric of METRICS) {
@@ -211,3 +213,23 @@ function traceOf(name: VariantName, metric: Metric) {
     answers,
   };
 }
+
+overVariants("upkeep of codes", (name) => {
+  it("comes to an end when few rows live among many dead ones", () => {
+    const shard = newShard(name, { dimensions: DIMENSIONS });
+    append(shard, clustered(3000, DIMENSIONS, "l2", 1).base.values);
+    for (let slot = 0; slot < 3000; slot++) if (slot !== 1501) shard.engine.retireRow(slot, 2);
+    linkAll(shard);
+    expect(generationOf(shard)).to.equal(1);
+  });
+
+  it("does not hold dead rows against a new range", () => {
+    const shard = filled(name, "l2");
+    append(shard, moved("l2", 1, 500).base.values, 2);
+    for (let slot = ROWS; slot < 2 * ROWS; slot++) shard.engine.retireRow(slot, 3);
+    append(shard, moved("l2", 4, 0).base.values, 4);
+    linkAll(shard);
+    expect(generationOf(shard)).to.equal(2);
+    expect(irregularOf(shard)).to.be.below(20);
+  });
+});

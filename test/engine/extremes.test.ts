@@ -1,16 +1,8 @@
 /** Data that nobody would call typical: no crash, nothing lost, recall kept. */
 import { expect } from "chai";
+import { rowAt } from "../../perf/exact.ts";
 import { seededRandom } from "../../perf/random.ts";
-import {
-  append,
-  linkAll,
-  METRICS,
-  newShard,
-  overVariants,
-  recallToScan,
-  rowsOf,
-  SEED,
-} from "./trial.ts";
+import { METRICS, append, linkAll, newShard, overVariants, recallToScan, rowsOf, SEED } from "./trial.ts";
 
 const FLOOR = 0.9;
 const QUERIES = 20;
@@ -60,7 +52,17 @@ const SHAPES: Record<string, Shape> = {
   "rows that come in sorted order": {
     rows: 1500,
     dimensions: 16,
-    component: (row, _axis, normal) => row + 20 * normal(),
+    component: (row, axis, normal) => row + 0.3 * axis + 0.1 * normal(),
+  },
+  "two clusters far apart": {
+    rows: 1000,
+    dimensions: 32,
+    component: (row, _axis, normal) => (row % 2 ? 1000 : -1000) + normal(),
+  },
+  "two clusters far apart, one after the other": {
+    rows: 1000,
+    dimensions: 32,
+    component: (row, _axis, normal) => (row % 1000 < 500 ? 1000 : -1000) + normal(),
   },
   "one component that varies among zeros": {
     rows: 500,
@@ -88,5 +90,21 @@ overVariants("the engine", (name) => {
         expect(shard.tail).to.equal(0);
       });
     }
+  }
+
+  for (const metric of ["l2", "dot"] as const) {
+    it(`finds the one row that is not zero: ${metric}`, () => {
+      const [rows, dimensions, odd] = [500, 32, 321];
+      const shard = newShard(name, { dimensions, metric, capacity: rows });
+      const values = new Float32Array(rows * dimensions);
+      values.fill(1, odd * dimensions, (odd + 1) * dimensions);
+      append(shard, values);
+      linkAll(shard);
+      const query = rowsOf(new Float32Array(dimensions).fill(1), dimensions);
+      expect(recallToScan(shard, query, { k: 1 })).to.equal(1);
+      shard.setQuery(rowAt(query, 0));
+      shard.search(96, 40, 1);
+      expect(shard.resultSlot(0)).to.equal(odd);
+    });
   }
 });

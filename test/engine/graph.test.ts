@@ -1,6 +1,4 @@
-/**
- * From the tail into the graph: what is appended is found, before, while and after it is linked.
- */
+/** From the tail into the graph: what is appended is found, before, while and after it is linked. */
 import { expect } from "chai";
 import fc from "fast-check";
 import { type Dataset, recallOf } from "../../perf/data.ts";
@@ -61,9 +59,7 @@ overVariants("graph", (name) => {
     const shard = linked(name, small());
     for (let row = 0; row < base.count; row++) {
       const [found] = search(shard, rowAt(base, row));
-      expect(engineDistance("l2", rowAt(base, row), shard.vector(found!)), `row ${row}`).to.equal(
-        0,
-      );
+      expect(engineDistance("l2", rowAt(base, row), shard.vector(found!)), `row ${row}`).to.equal(0);
     }
   });
 
@@ -101,6 +97,14 @@ overVariants("graph", (name) => {
     const shard = linked(name, sift(), SIFT_ROWS);
     expect(recallAt(shard, firstQueries(sift(), 200))).to.be.at.least(RECALL_FLOOR);
     expect(shard.check()).to.equal(undefined);
+  });
+
+  it("keeps recall where codes are too coarse for the data, learned early or late", () => {
+    for (const first of [60, 1200]) {
+      const { shard, dataset } = coarse(name, first);
+      const title = `range learned from ${first} rows`;
+      expect(recallAt(shard, dataset), title).to.be.at.least(RECALL_FLOOR);
+    }
   });
 
   it("walks float32 where codes are not asked for", () => {
@@ -141,6 +145,31 @@ function firstQueries(dataset: Dataset, count: number): Dataset {
   const { queries } = dataset;
   const values = queries.values.subarray(0, count * queries.dimensions);
   return { ...dataset, queries: { ...queries, values, count } };
+}
+
+/** One component spans 1e5 times the others: seven bits a component see nothing of the rest. */
+function coarse(name: VariantName, first: number) {
+  const dataset = clustered(1200, 32, "l2");
+  const stretch = (rows: typeof dataset.base) => ({
+    ...rows,
+    values: rows.values.map((value, i) => (i % rows.dimensions === 0 ? value : value * 1e-5)),
+  });
+  const base = stretch(dataset.base);
+  const queries = stretch(dataset.queries);
+  // With the wide component all but equal, the others decide.
+  for (const rows of [base, queries]) {
+    for (let row = 0; row < rows.count; row++) rows.values[row * 32] = row % 2;
+  }
+  const shard = newShard(name, { dimensions: 32 });
+  append(shard, base.values.subarray(0, first * 32));
+  linkAll(shard);
+  append(shard, base.values.subarray(first * 32));
+  linkAll(shard);
+  const truth = new Int32Array(queries.count * K);
+  for (let query = 0; query < queries.count; query++) {
+    truth.set(scan(shard, rowAt(queries, query)), query * K);
+  }
+  return { shard, dataset: { ...dataset, base, queries, truth, truthWidth: K } };
 }
 
 interface ExactCase {
