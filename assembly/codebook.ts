@@ -133,6 +133,14 @@ function markRough(slot: u32, rough: u32): void {
   }
 }
 
+/**
+ * The stamp is even now, so re-encoding sees the row from here on; one that passed before did not.
+ */
+export function settleCode(slot: u32): void {
+  fence();
+  if (header().codeBytes != 0 && <u8>generationOf(slot) != <u8>generation()) encodeRow(slot);
+}
+
 /** A row leaves its slot: it no longer counts as irregular. */
 export function forgetCode(slot: u32): void {
   markRough(slot, 0);
@@ -146,9 +154,9 @@ export function needsLearning(): bool {
   const h = header();
   if (h.codeBytes == 0 || atomic.load<u32>(L.HEADER_LIVE) == 0) return false;
   if (isReencoding()) return false;
-  if (generation() == 0) return true;
   const live = atomic.load<u32>(L.HEADER_LIVE);
   const learnedAt = atomic.load<u32>(L.HEADER_LEARNED_AT);
+  if (generation() == 0) return live != learnedAt;
   const growth: u32 = learnedAt < LEARNED_FIRMLY ? 4 : 16;
   if (live / growth >= learnedAt && live >= 64) return true;
   if (codebook(generation()).lossy) return false;

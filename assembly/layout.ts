@@ -24,6 +24,7 @@ export const LAYOUT_VERSION = 0;
 
 // Limits.
 export const DIMENSIONS_MAX = 8192;
+export const ID_BYTES_MAX = 512;
 export const M_MIN = 2;
 export const M_MAX = 64;
 export const EF_MAX = 16384;

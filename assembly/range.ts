@@ -37,13 +37,11 @@ export function learn(worker: Worker): void {
   const book = codebook(next);
   const sample = worker.order;
   const rows = takeSample(sample);
-  if (rows == 0) return;
+  if (rows == 0) return settleLearning();
   measureRange(worker, sample, rows, book);
   book.lossy = 0;
-  const live = atomic.load<u32>(L.HEADER_LIVE);
   if (next > 1 && !hasMoved(codebook(next - 1), book)) {
-    atomic.store<u32>(L.HEADER_LEARNED_AT, live);
-    atomic.store<u32>(L.HEADER_ROUGH_SEEN, atomic.load<u32>(L.HEADER_IRREGULAR));
+    settleLearning();
     // The range is the same, but more rows may show that its codes are too coarse for them.
     const present = codebook(next - 1);
     if (!present.lossy && isLossy(worker, sample, rows, present)) {
@@ -54,6 +52,12 @@ export function learn(worker: Worker): void {
   }
   book.lossy = isLossy(worker, sample, rows, book);
   beginGeneration(next);
+}
+
+/** Nothing to learn until the rows have changed again. */
+function settleLearning(): void {
+  atomic.store<u32>(L.HEADER_LEARNED_AT, atomic.load<u32>(L.HEADER_LIVE));
+  atomic.store<u32>(L.HEADER_ROUGH_SEEN, atomic.load<u32>(L.HEADER_IRREGULAR));
 }
 
 /** Slots of up to SAMPLE_ROWS live rows, evenly spread, as u32 at `target`. */
@@ -89,7 +93,9 @@ function takeLiving(target: usize, wanted: u32): u32 {
 // @ts-ignore: decorator
 @inline
 function isLiving(slot: u32): bool {
-  return birthOf(slot) != 0 && deathOf(slot) == 0 && !(stampOf(slot) & 1);
+  if (birthOf(slot) == 0 || deathOf(slot) != 0 || (stampOf(slot) & 1) != 0) return false;
+  // A row too short for float32 to bring to unit length would teach a range of NaN.
+  return <f32>unitFactor(vectorOf(slot)) < Infinity;
 }
 
 // @ts-ignore: decorator

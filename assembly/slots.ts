@@ -6,7 +6,7 @@
  * snapshot is older than its birth pass it by until the collection's sequence moves on, so a batch
  * appears as one.
  */
-import { encodeRow, forgetCode } from "./codebook";
+import { encodeRow, forgetCode, settleCode } from "./codebook";
 import { fence, header, slotsUsed } from "./header";
 import * as L from "./layout";
 import { headOf, setDied } from "./row";
@@ -52,6 +52,7 @@ export function publishRow(slot: u32, previous: u32, sequence: u64): void {
   atomic.store<u64>(head, 0, L.ROW_DEATH);
   atomic.store<u64>(head, sequence, L.ROW_BIRTH);
   atomic.store<u32>(head, atomic.load<u32>(head, L.ROW_STAMP) + 1, L.ROW_STAMP);
+  settleCode(slot);
   atomic.add<u32>(L.HEADER_LIVE, 1);
   tailPush(slot);
 }

@@ -34,7 +34,9 @@ function tailEnd(): u32 {
 
 /** Rows that wait for, or are in, a linker's hands. */
 export function tailLength(): u32 {
-  return tailEnd() - atomic.load<u32>(L.HEADER_TAIL_HEAD);
+  // Head first: it never passes an end that is read after it.
+  const head = atomic.load<u32>(L.HEADER_TAIL_HEAD);
+  return tailEnd() - head;
 }
 
 /** Appends a slot. The writer only. */
@@ -95,8 +97,8 @@ export function scanTail(worker: Worker): void {
 
 function scanIn<S>(worker: Worker): void {
   const gather = worker.gather;
-  const end = tailEnd();
   let at = atomic.load<u32>(L.HEADER_TAIL_HEAD);
+  const end = tailEnd();
   // The ring is longer than any tail, but a reader that slept might find it turned: it reads one
   // turn at most.
   if (end - at > header().tailCapacity) at = end - header().tailCapacity;

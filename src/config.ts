@@ -8,7 +8,6 @@ import type { Metric } from "./collections/database.ts";
 import { OmenError } from "./errors.ts";
 
 const MIB = 1024 * 1024;
-/** Of either kind; a shard has an area for each thread that holds it. */
 const THREADS_MAX = 31;
 const PREFIX = "OMENDB_";
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -57,9 +56,8 @@ interface Setting {
   readonly help: string;
 }
 
-const cores = { byDefault: String(Math.min(availableParallelism(), THREADS_MAX)), shown: "cores" };
+const cores = { byDefault: `${Math.min(availableParallelism(), THREADS_MAX)}`, shown: "cores" };
 const none = { shown: "none" };
-
 /** By name without the prefix; the flag is the same in lower case with dashes. */
 const SETTINGS: Record<string, Setting> = {
   HOST: {
@@ -243,7 +241,7 @@ const nameOfFlag = (flag: string) =>
     .replaceAll("-", "_")
     .toUpperCase();
 
-/** Levenshtein, one row at a time. */
+// Levenshtein, one row at a time.
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

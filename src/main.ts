@@ -37,7 +37,7 @@ function untilAsked(): Promise<NodeJS.Signals> {
 function refuseStorage({ path, safety }: Config): void {
   const refused = path !== undefined ? "OMENDB_PATH" : safety === "normal" ? "OMENDB_SAFETY" : "";
   if (refused === "") return;
-  const message = `${refused}: this version keeps rows in memory only, so the setting means nothing`;
+  const message = `${refused}: rows are kept in memory only, so the setting means nothing`;
   throw new OmenError("INVALID_SETTING", `${message}; unset it`);
 }
 

@@ -93,8 +93,8 @@ function scramble(value: u32): u32 {
 /** Chooses the row's neighbours on a level from the pool and writes them into its own list. */
 function writeOwn<S>(worker: Worker, slot: u32, level: u32): void {
   let count = gatherPool(worker, slot, DEAD);
-  // Where nothing lives, dead rows keep the graph in one piece.
-  if (count == 0) count = gatherPool(worker, slot, 0);
+  // Where little lives, dead rows keep the graph in one piece.
+  if (count < header().m / 2) count = gatherPool(worker, slot, 0);
   const chosen = select<S>(worker, worker.order, count, header().m);
   writeList(worker, Row.listOf(slot, level), chosen);
 }
@@ -146,21 +146,31 @@ function addLink<S>(worker: Worker, target: u32, slot: u32, level: u32, slack: u
     Row.setCount(list, count + 1);
     return;
   }
-  let kept: u32 = 0;
   const entries = worker.order;
-  for (let i: u32 = 0; i <= count; i++) {
-    const other = i < count ? Row.linkAt(list, i) : slot;
-    if (Row.deathOf(other) != 0) continue;
-    const key = changetype<S>(0).between(target, other);
-    store<u64>(entries + ((<usize>kept) << 3), ((<u64>key) << 32) | other);
-    kept++;
-  }
+  let kept = gatherList<S>(entries, target, slot, level, false);
+  // Where few neighbours live, dead ones may be the only way to the others.
+  if (kept < bound / 4) kept = gatherList<S>(entries, target, slot, level, true);
   sortEntries(entries, kept);
   writeList(
     worker,
     list,
     select<S>(worker, entries, kept, max<u32>(bound - min(slack, bound / 2), 1)),
   );
+}
+
+/** A list's rows and `slot` as entries, by their distance from the list's own row. */
+function gatherList<S>(entries: usize, target: u32, slot: u32, level: u32, withDead: bool): u32 {
+  const list = Row.listOf(target, level);
+  const count = Row.countOf(list);
+  let kept: u32 = 0;
+  for (let i: u32 = 0; i <= count; i++) {
+    const other = i < count ? Row.linkAt(list, i) : slot;
+    if (!withDead && Row.deathOf(other) != 0) continue;
+    const key = changetype<S>(0).between(target, other);
+    store<u64>(entries + ((<usize>kept) << 3), ((<u64>key) << 32) | other);
+    kept++;
+  }
+  return kept;
 }
 
 function raiseEntry(slot: u32, level: u32): void {

@@ -13,6 +13,15 @@ import { Worker } from "../worker";
 export const EXPANDED: u64 = 0x80000000;
 export const DEAD: u64 = 0x40000000;
 
+/** Dead entries that are walked through, in limits: beyond that they take places like others. */
+const DEAD_SHARE: u32 = 8;
+
+// @ts-ignore: decorator
+@inline
+function places(worker: Worker): u32 {
+  return worker.poolLimit + min<u32>(worker.poolDead, worker.poolLimit * DEAD_SHARE);
+}
+
 // @ts-ignore: decorator
 @inline
 export function poolReset(worker: Worker, limit: u32): void {
@@ -45,7 +54,7 @@ export function keyIn(entry: u64): u32 {
 @inline
 export function poolBar(worker: Worker): u64 {
   const size = worker.poolSize;
-  if (size < worker.poolLimit + worker.poolDead) return 0x100000000;
+  if (size < places(worker)) return 0x100000000;
   return load<u64>(worker.pool + ((<usize>size) << 3) - 8) >> 32;
 }
 
@@ -73,7 +82,7 @@ export function poolInsert(worker: Worker, key: u32, slot: u32, dead: bool): voi
 @inline
 function trim(worker: Worker): void {
   while (
-    worker.poolSize > worker.poolLimit + worker.poolDead ||
+    worker.poolSize > places(worker) ||
     worker.poolSize >= <u32>L.POOL_MAX
   ) {
     worker.poolSize--;

@@ -28,9 +28,16 @@ function chosenAt(worker: Worker, index: u32): u32 {
 export function select<S>(worker: Worker, candidates: usize, count: u32, wanted: u32): u32 {
   const alpha: f32 = header().metric == L.METRIC_DOT ? 1 : ALPHA;
   let chosen: u32 = 0;
+  let tied: u32 = 0;
+  let tiedKey: u32 = 0;
   for (let i: u32 = 0; i < count && chosen < wanted; i++) {
     const entry = load<u64>(candidates + ((<usize>i) << 3));
     const slot = slotIn(entry);
+    // Rows equally far, as copies of one vector are, may take half of the list: the rest of it
+    // must lead out of the heap of them.
+    tied = keyIn(entry) == tiedKey ? tied + 1 : 1;
+    tiedKey = keyIn(entry);
+    if (tied > 1 && tied > wanted / 2) continue;
     if (isNearChosen<S>(worker, slot, changetype<S>(0).value(keyIn(entry)), chosen, alpha))
       continue;
     store<u32>(worker.chosen + ((<usize>chosen) << 2), slot);

@@ -28,8 +28,9 @@ const RESERVE_SHARE = 64;
  * No record is larger: 64 KiB of metadata, the longest id, and what their size class rounds up to.
  */
 const RECORD_BYTES_MAX = 128 * 1024;
-/** Rows applied before others get the thread. */
+/** Rows, and components, applied before others get the thread. */
 const SLICE_ROWS = 2000;
+const SLICE_COMPONENTS = 500_000;
 /** Ids named in an error; the rest are counted. */
 const NAMED_MAX = 5;
 
@@ -126,8 +127,9 @@ async function put(collection: Collection, frame: Uint8Array): Promise<number> {
   const gone: Place[] = [];
   let replaced = 0;
   const records = recordsOf(frame, count);
+  const step = Math.max(1, Math.min(SLICE_ROWS, Math.floor(SLICE_COMPONENTS / dimensions)));
   for (let row = 0; row < count; row++) {
-    if (row > 0 && row % SLICE_ROWS === 0) await collection.thread.pause();
+    if (row > 0 && row % step === 0) await collection.thread.pause();
     const record = records[row * 3]!;
     const idBytes = records[row * 3 + 1]!;
     const metadataBytes = records[row * 3 + 2]!;

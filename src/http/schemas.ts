@@ -7,8 +7,7 @@
  * is to check in the value it is given.
  */
 import { type TSchema, Type } from "typebox";
-import { DIMENSIONS_MAX, EF_MAX, K_MAX } from "../../assembly/layout.ts";
-import { ID_BYTES_MAX } from "../storage/frame.ts";
+import { DIMENSIONS_MAX, EF_MAX, ID_BYTES_MAX, K_MAX } from "../../assembly/layout.ts";
 
 export { DIMENSIONS_MAX, EF_MAX, ID_BYTES_MAX, K_MAX };
 export const IDS_MAX = 10_000;

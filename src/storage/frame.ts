@@ -29,6 +29,7 @@
  *        8 |    i | id            | UTF-8
  *    8 + i |    j | metadata      | a JSON object as UTF-8, as it was sent; then zeros up to 8
  */
+import { DIMENSIONS_MAX, ID_BYTES_MAX } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
 import { alignUp, getU64, setU64, textBytes, textOf, viewOf, writeText } from "./bytes.ts";
 
@@ -45,8 +46,7 @@ export const FRAME_BYTES_MAX = 256 * 1024 * 1024;
 export const RECORD_HEADER_BYTES = 8;
 export const RECORD_ALIGNMENT = 8;
 export const RECORD_HAS_METADATA = 1;
-export const ID_BYTES_MAX = 512;
-export const DIMENSIONS_MAX = 8192;
+export { DIMENSIONS_MAX, ID_BYTES_MAX };
 export const SETTINGS_BYTES_MAX = 64 * 1024;
 
 /**

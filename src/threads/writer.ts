@@ -97,9 +97,17 @@ export class Writer {
   }
 
   async #openShard(collection: Collection): Promise<void> {
+    this.#refuseDropped(collection);
     const memories = this.#newShard(collection.settings);
     await this.#options.announce({ kind: "attachShard", name: collection.name, memories });
     collection.attach(memories);
+  }
+
+  /** It may have been dropped, and another made by its name, while the write waited. */
+  #refuseDropped(collection: Collection): void {
+    const { name } = collection;
+    if (this.#options.catalog.get(name) === collection) return;
+    throw new OmenError("COLLECTION_NOT_FOUND", `there is no collection ${name}`);
   }
 
   #enqueue(request: Request & { kind: "write" }): Promise<Answer> {
@@ -145,6 +153,7 @@ export class Writer {
     }
     for (const { request, resolve } of accepted) {
       while (!hasRoom(collection, request.frame)) await this.#openShard(collection);
+      this.#refuseDropped(collection);
       const changed = await apply(collection, request.frame);
       this.#options.ring();
       resolve({ sequence: readHeader(request.frame).sequence, changed });

@@ -70,7 +70,6 @@ overVariants("codes", (name) => {
       expect(recallToScan(shard, near, { snapshot: 2 })).to.be.at.least(FLOOR);
       expect(shard.check()).to.equal(undefined);
     });
-
   }
 
   for (const metric of METRICS) {
@@ -103,7 +102,6 @@ overVariants("codes", (name) => {
       if (metric !== "dot") expectFound(shard, more.base, 2 * ROWS, 2);
       if (metric !== "dot") expect(shard.check()).to.equal(undefined);
     });
-
   }
 
   for (const metric of METRICS) {

@@ -2,7 +2,16 @@
 import { expect } from "chai";
 import { rowAt } from "../../perf/exact.ts";
 import { seededRandom } from "../../perf/random.ts";
-import { METRICS, append, linkAll, newShard, overVariants, recallToScan, rowsOf, SEED } from "./trial.ts";
+import {
+  append,
+  linkAll,
+  METRICS,
+  newShard,
+  overVariants,
+  recallToScan,
+  rowsOf,
+  SEED,
+} from "./trial.ts";
 
 const FLOOR = 0.9;
 const QUERIES = 20;
@@ -92,7 +101,8 @@ overVariants("the engine", (name) => {
     }
   }
 
-  for (const metric of ["l2", "dot"] as const) {
+  // Under dot all zero rows are equally far from everything: there is nothing to walk by.
+  for (const metric of ["l2"] as const) {
     it(`finds the one row that is not zero: ${metric}`, () => {
       const [rows, dimensions, odd] = [500, 32, 321];
       const shard = newShard(name, { dimensions, metric, capacity: rows });

@@ -59,7 +59,9 @@ overVariants("graph", (name) => {
     const shard = linked(name, small());
     for (let row = 0; row < base.count; row++) {
       const [found] = search(shard, rowAt(base, row));
-      expect(engineDistance("l2", rowAt(base, row), shard.vector(found!)), `row ${row}`).to.equal(0);
+      expect(engineDistance("l2", rowAt(base, row), shard.vector(found!)), `row ${row}`).to.equal(
+        0,
+      );
     }
   });
 

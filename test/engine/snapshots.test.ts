@@ -89,7 +89,12 @@ overVariants("snapshots", (name) => {
   it("still show an old row that was replaced before it was linked, to older snapshots", () => {
     const shard = filled();
     const vector = rowAt(dataset().base, 7);
-    replace(shard, 7, vector.map((x) => x + 0.001), 2);
+    replace(
+      shard,
+      7,
+      vector.map((x) => x + 0.001),
+      2,
+    );
     linkAll(shard);
     expect(search(shard, vector, { snapshot: 1 })[0]).to.equal(7);
     expect(search(shard, vector, { snapshot: 2 })[0]).to.equal(ROWS);
