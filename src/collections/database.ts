@@ -114,9 +114,8 @@ export interface Health {
 }
 
 /**
- * Every write is answered after it is durable (as OMENDB_SAFETY says) and visible to every later
- * search on any connection. The arguments are read before the call returns its promise, so views of
- * reused memory may be passed.
+ * Every write is answered after it is visible to every later search on any connection. Arguments
+ * may be views of reused memory: `put` calls `onRead` when it no longer needs them.
  */
 export interface Database {
   collection(name: string): CollectionView | undefined;
@@ -132,6 +131,7 @@ export interface Database {
     name: string,
     rows: RowsToWrite,
     defaults?: CollectionSettings,
+    onRead?: () => void,
   ): Promise<{ sequence: number }>;
   remove(name: string, ids: readonly string[]): Promise<{ deleted: number; sequence: number }>;
   health(): Health;

@@ -13,7 +13,7 @@ import type { CollectionSettings, Database, Health, RowsToWrite } from "../colle
 import type { Config } from "../config.ts";
 import { OmenError } from "../errors.ts";
 import type { Control } from "../http/meters.ts";
-import { encodePut, encodeRemove } from "../storage/frame.ts";
+import { encodePutInSlices, encodeRemove } from "../storage/frame.ts";
 import type { Answer, Request } from "./messages.ts";
 
 /** How often a write that waits looks at the tail again. */
@@ -69,9 +69,11 @@ export class Gateway implements Database {
     name: string,
     rows: RowsToWrite,
     defaults?: CollectionSettings,
+    onRead?: () => void,
   ): Promise<{ sequence: number }> {
     const { ids, mode } = rows;
-    const frame = encodePut(rows);
+    const frame = await encodePutInSlices(rows, this.#options.catalog.thread.pause);
+    onRead?.();
     const collection = await this.#collectionFor(name, defaults);
     this.#fit(collection, frame.length, ids.length);
     await this.#admit(collection, ids.length);

@@ -36,9 +36,8 @@ export function vectorRoutes(door: Door): Handlers<Names> {
   async function put(request: Request, rows: RowsToWrite, scanned: ScannedBody): Promise<number> {
     const isMade = collectionOf(door, request) === undefined;
     const defaults = isMade ? defaultSettings(rows.dimensions, metric) : undefined;
-    const written = database.put(collectionName(request), rows, defaults);
-    scanned.release();
-    const { sequence } = await written;
+    const release = () => scanned.release();
+    const { sequence } = await database.put(collectionName(request), rows, defaults, release);
     control.count("rowsInserted", rows.ids.length);
     return sequence;
   }
