@@ -25,7 +25,8 @@ export interface Link {
   readonly isImport: boolean;
 }
 
-const SKIPPED_FOLDERS = new Set([".git", "node_modules", "build", "results", "coverage"]);
+/** Names that are no part of the tree; `.git` is a file in a linked work tree. */
+const SKIPPED = new Set([".git", "node_modules", "build", "results", "coverage"]);
 const TEXT_ENDINGS = new Set([
   ...[
     ".ts",
@@ -51,7 +52,8 @@ export function readTree(): SourceFile[] {
 function walk(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
-    if (entry.isDirectory()) return SKIPPED_FOLDERS.has(entry.name) ? [] : walk(path);
+    if (SKIPPED.has(entry.name)) return [];
+    if (entry.isDirectory()) return walk(path);
     return entry.isFile() && TEXT_ENDINGS.has(extname(entry.name)) ? [path] : [];
   });
 }
