@@ -6,6 +6,7 @@
 import { availableParallelism } from "node:os";
 import type { Metric } from "./collections/database.ts";
 import { OmenError } from "./errors.ts";
+import { type Kind, oneOf, originList, proxies, text, truth, wholeNumber } from "./kinds.ts";
 
 const MIB = 1024 * 1024;
 const THREADS_MAX = 31;
@@ -38,12 +39,6 @@ export interface Config {
   readonly keepAliveTimeoutMs: number;
   readonly connectionsMax: number;
   readonly shutdownMs: number;
-}
-
-/** `read` gives undefined for a text that is not of this kind. */
-interface Kind {
-  readonly expected: string;
-  read(text: string): unknown;
 }
 
 interface Setting {
@@ -253,48 +248,4 @@ function editDistance(a: string, b: string): number {
     row = next;
   }
   return row[b.length]!;
-}
-
-function text(min: number, max: number, what = "characters", pattern = /^[^\0]*$/): Kind {
-  const fits = ({ length }: string) => length >= min && length <= max;
-  const read = (given: string) => (fits(given) && pattern.test(given) ? given : undefined);
-  return { expected: `${min} to ${max} ${what}`, read };
-}
-
-function wholeNumber(min: number, max: number, unit = 1): Kind {
-  const read = (given: string) => {
-    const value = /^\d{1,15}$/.test(given.trim()) ? Number(given) : Number.NaN;
-    return value >= min && value <= max ? value * unit : undefined;
-  };
-  return { expected: `a whole number from ${min} to ${max}`, read };
-}
-
-function oneOf(values: readonly string[]): Kind {
-  const read = (given: string) => (values.includes(given) ? given : undefined);
-  return { expected: `one of ${values.join(", ")}`, read };
-}
-
-function truth(): Kind {
-  const read = (given: string) => ({ true: true, false: false })[given];
-  return { expected: "true or false", read };
-}
-
-const listed = (given: string) => given.split(",").flatMap((part) => part.trim() || []);
-
-function originList(): Kind {
-  const isOrigin = (part: string) => part === "*" || URL.parse(part)?.origin === part;
-  const read = (given: string) => (listed(given).every(isOrigin) ? listed(given) : undefined);
-  return { expected: "origins such as https://example.org with commas between, or *", read };
-}
-
-function proxies(): Kind {
-  const network = /^(loopback|linklocal|uniquelocal|[\da-f:.]+(\/\d{1,3})?)$/i;
-  const read = (given: string) => {
-    if (/^\d{1,2}$/.test(given)) return Number(given);
-    const networks = listed(given);
-    return networks.length > 0 && networks.every((part) => network.test(part))
-      ? networks
-      : undefined;
-  };
-  return { expected: "how many, or networks such as 10.0.0.0/8 with commas between", read };
 }

@@ -31,7 +31,8 @@ const ROOMS: Record<string, readonly string[]> = {
   "src/http": ["src/collections", "src/config.ts"],
   "src/threads": ["src/http", "src/collections", "src/engine", "src/storage", "src/config.ts"],
   "src/client": [],
-  "src/config.ts": ["src/collections"],
+  "src/config.ts": ["src/collections", "src/kinds.ts"],
+  "src/kinds.ts": [],
 };
 
 /** The one place under collections/ where the engine and the storage meet. */
