@@ -11,6 +11,8 @@ import { type Kind, oneOf, originList, proxies, text, truth, wholeNumber } from 
 const MIB = 1024 * 1024;
 const THREADS_MAX = 31;
 const PREFIX = "OMENDB_";
+/** What the other commands of the command line read; a server passes it by. */
+const OTHERS = new Set(["OMENDB_URL"]);
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 /** SETTINGS says what each means; a setting without a default is undefined. */
@@ -53,6 +55,16 @@ interface Setting {
 
 const cores = { byDefault: `${Math.min(availableParallelism(), THREADS_MAX)}`, shown: "cores" };
 const none = { shown: "none" };
+
+export interface SettingDescription {
+  readonly name: string;
+  readonly flag: string;
+  readonly shown: string;
+  readonly help: string;
+  /** Its flag may stand without a value. */
+  readonly isSwitch: boolean;
+}
+
 /** By name without the prefix; the flag is the same in lower case with dashes. */
 const SETTINGS: Record<string, Setting> = {
   HOST: {
@@ -168,6 +180,7 @@ export function readConfig(
     if (value) given.set(name, { shown, text: value });
   };
   for (const [variable, value] of Object.entries(environment)) {
+    if (OTHERS.has(variable)) continue;
     if (variable.startsWith(PREFIX)) take(variable.slice(PREFIX.length), variableOf, value);
   }
   for (const [flag, value] of Object.entries(flags)) take(nameOfFlag(flag), flagOf, value);
@@ -183,12 +196,13 @@ export function readConfig(
 }
 
 /** What the README's table and the help of the command line are made from. */
-export function describeSettings(): { name: string; flag: string; shown: string; help: string }[] {
-  return Object.entries(SETTINGS).map(([name, { byDefault, shown, help }]) => ({
+export function describeSettings(): SettingDescription[] {
+  return Object.entries(SETTINGS).map(([name, { byDefault, shown, kind, help }]) => ({
     name: variableOf(name),
     flag: flagOf(name),
     shown: shown ?? byDefault ?? "none",
     help,
+    isSwitch: kind.read("true") === true,
   }));
 }
 

@@ -31,6 +31,10 @@ const ROOMS: Record<string, readonly string[]> = {
   "src/http": ["src/collections", "src/config.ts"],
   "src/threads": ["src/http", "src/collections", "src/engine", "src/storage", "src/config.ts"],
   "src/client": [],
+  "src/cli": [
+    ...["src/threads", "src/collections", "src/engine", "src/storage", "src/client"],
+    "src/config.ts",
+  ],
   "src/config.ts": ["src/collections", "src/kinds.ts"],
   "src/kinds.ts": [],
 };

@@ -7,7 +7,14 @@ import type { Files } from "./files.ts";
 import type { Crc32c } from "./frame.ts";
 import { IMAGE_VERSION, type ImageSection } from "./head.ts";
 import { readImage } from "./image.ts";
-import { listSegments, loadHeader, type Segment, withFile } from "./recovery.ts";
+import {
+  type LeftOut,
+  listSegments,
+  loadHeader,
+  readChain,
+  type Segment,
+  withFile,
+} from "./recovery.ts";
 import { scanSegment, wholeSegment } from "./scan.ts";
 import { SEGMENT_VERSION } from "./segment.ts";
 
@@ -64,6 +71,29 @@ export async function inspectWal(
     reports.push(report);
   }
   return reports;
+}
+
+/**
+ * What a start without an image would make of the folder: what it would leave out, or why it would
+ * refuse. With an image that holds their writes, damage in the older segments stops nothing.
+ */
+export async function inspectChain(
+  files: Files,
+  folder: string,
+  crc32c: Crc32c,
+): Promise<{
+  readonly cut: readonly LeftOut[];
+  readonly ignored: readonly LeftOut[];
+  readonly fault?: { readonly code: string; readonly message: string };
+}> {
+  const source = { files, folder, crc32c };
+  try {
+    const oldest = (await listSegments(source))[0]?.firstSequence ?? 1;
+    const { cut, ignored } = await readChain(source, oldest - 1, () => undefined);
+    return { cut, ignored };
+  } catch (error) {
+    return { cut: [], ignored: [], fault: faultOf(error) };
+  }
 }
 
 /** Reads every section chunk by chunk and checks it, one MiB in memory at a time. */
