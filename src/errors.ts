@@ -56,6 +56,8 @@ export interface Fault {
 
 export interface ErrorDetails {
   readonly errors?: readonly Fault[];
+  /** The ids of the rows at fault, where it is about rows. */
+  readonly ids?: readonly string[];
   readonly retryAfterSeconds?: number;
   readonly cause?: unknown;
 }
@@ -63,6 +65,7 @@ export interface ErrorDetails {
 export class OmenError extends Error {
   readonly code: ErrorCode;
   readonly errors?: readonly Fault[];
+  readonly ids?: readonly string[];
   readonly retryAfterSeconds?: number;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
@@ -70,6 +73,7 @@ export class OmenError extends Error {
     this.name = "OmenError";
     this.code = code;
     this.errors = details.errors;
+    this.ids = details.ids;
     this.retryAfterSeconds = details.retryAfterSeconds;
   }
 }

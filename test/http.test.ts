@@ -294,7 +294,7 @@ describe("http", () => {
       expect(await allowed("POST", "/vectors/some-id")).to.deep.equal([
         405,
         "METHOD_NOT_ALLOWED",
-        "DELETE, GET, HEAD, OPTIONS",
+        "DELETE, GET, HEAD, OPTIONS, PATCH",
       ]);
       expect(await allowed("OPTIONS", "/search")).to.deep.equal([204, undefined, post]);
       expect((await client.get("/SEARCH")).status).to.equal(404);

@@ -7,6 +7,8 @@ import { EF_MAX, IDS_MAX, K_MAX, SEARCHES_MAX } from "../src/http/schemas.ts";
 import { closeDoors, type OpenDoor, openDoor } from "./httpDoor.ts";
 import type { Answer, Connection } from "./server.ts";
 
+type Headers = Readonly<Record<string, string>>;
+
 const HEALTH_MS_MAX = 50;
 const BODY_MB_MAX = 1;
 
@@ -287,9 +289,46 @@ describe("http refusals", () => {
     expect(((await chunked.json()) as { code: string }).code).to.equal("BODY_TOO_LARGE");
   });
 
-  it("a delete under a condition, which it cannot keep yet", async () => {
-    const answer = await client.send("DELETE", "/vectors/a", undefined, { "if-match": '"9"' });
-    await expectProblem(answer, 400, "INVALID_REQUEST");
-    expect(door.database.collection("default")!.rows.has("a")).to.equal(true);
+  it("conditions that are none, or that many rows cannot keep", async () => {
+    const before = state();
+    const one = { id: "a", vector: [1, 2, 3] };
+    const is = async (method: string, path: string, body: unknown, headers: Headers) => {
+      await expectProblem(await client.send(method, path, body, headers), 400, "INVALID_REQUEST");
+    };
+    for (const tag of ["1", "'1'", '"1', '"1" "2"', 'w/"1"']) {
+      await is("DELETE", "/vectors/a", undefined, { "if-match": tag });
+      await is("PATCH", "/vectors/a", { metadata: {} }, { "if-match": tag });
+      await is("POST", "/vectors/add", one, { "if-match": tag });
+      await is("GET", "/vectors/a", undefined, { "if-none-match": tag });
+    }
+    await is("POST", "/vectors/batch", { vectors: [one] }, { "if-match": '"1"' });
+    await is("POST", "/vectors/delete", { ids: ["a"] }, { "if-none-match": "*" });
+    await is("POST", "/vectors/add", one, { "if-none-match": '"1"' });
+    await is("POST", "/vectors/add", one, { "if-none-match": "*", "if-match": "*" });
+    expect(state()).to.equal(before);
+  });
+
+  it("patches that say nothing, or nothing that fits the row", async () => {
+    const before = state();
+    const is = async (body: unknown, code: string, pointer: string) => {
+      const answer = await client.send("PATCH", "/vectors/a", body);
+      await expectProblem(answer, 400, code);
+      expect(answer.body.errors[0].pointer).to.equal(pointer);
+    };
+    await is({}, "INVALID_REQUEST", "");
+    await is({ id: "b", metadata: {} }, "INVALID_REQUEST", "/id");
+    await is({ vector: [1, 2] }, "DIMENSION_MISMATCH", "/vector");
+    await is({ vector: null }, "INVALID_VECTOR", "/vector");
+    for (const metadata of [1, "x", [], true])
+      await is({ metadata }, "INVALID_METADATA", "/metadata");
+    const large = (name: string) => ({ metadata: { [name]: "y".repeat(40_000) } });
+    await client.post("/vectors/add", { id: "large", vector: [1, 2, 3], ...large("a") });
+    const answer = await client.send("PATCH", "/vectors/large", large("b"));
+    await expectProblem(answer, 400, "INVALID_METADATA");
+    expect(answer.body.detail).to.match(/would have 80\d{3} bytes, 65536 are allowed/);
+    await client.send("DELETE", "/vectors/large");
+    const missing = await client.send("PATCH", "/vectors/none", { metadata: {} });
+    await expectProblem(missing, 404, "ROW_NOT_FOUND");
+    expect(state().replace(/,\d+\]/g, "")).to.equal(before.replace(/,\d+\]/g, ""));
   });
 });

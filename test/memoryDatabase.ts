@@ -7,12 +7,14 @@ import type {
   CollectionStats,
   CollectionView,
   Database,
+  Expected,
   Health,
   Hit,
   Row,
   RowsToWrite,
   SearchAnswer,
   SearchQuery,
+  Terms,
 } from "../src/collections/database.ts";
 import { OmenError } from "../src/errors.ts";
 
@@ -153,10 +155,15 @@ export class MemoryDatabase implements Database {
       vectors.slice(index * dimensions, (index + 1) * dimensions),
     );
     for (const copy of copies) collection.check(copy);
+    refuseOthers(collection, ids, rows);
     for (const id of ids) {
       const exists = collection.rows.has(id);
-      if (mode === "insert" && exists) throw new OmenError("ROW_EXISTS", `row "${id}" exists`);
-      if (mode === "update" && !exists) throw new OmenError("ROW_NOT_FOUND", `no row "${id}"`);
+      if (mode === "insert" && exists) {
+        throw new OmenError("ROW_EXISTS", `row "${id}" exists`, { ids: [id] });
+      }
+      if (mode === "update" && !exists) {
+        throw new OmenError("ROW_NOT_FOUND", `no row "${id}"`, { ids: [id] });
+      }
     }
     const version = ++collection.sequence;
     for (const [index, id] of ids.entries()) {
@@ -170,8 +177,10 @@ export class MemoryDatabase implements Database {
   async remove(
     name: string,
     ids: readonly string[],
+    terms: Terms = {},
   ): Promise<{ deleted: number; sequence: number }> {
     const collection = this.found.get(name) ?? missing(name);
+    refuseOthers(collection, ids, terms);
     const deleted = ids.filter((id) => collection.rows.delete(id)).length;
     if (deleted > 0) collection.sequence++;
     return { deleted, sequence: collection.sequence };
@@ -180,6 +189,25 @@ export class MemoryDatabase implements Database {
   health(): Health {
     return this.healthNow;
   }
+}
+
+function refuseOthers(
+  { rows }: MemoryCollection,
+  ids: readonly string[],
+  { expected }: Terms,
+): void {
+  for (const [index, id] of ids.entries()) {
+    const wanted = expected?.[index];
+    if (wanted === undefined || holds(wanted, rows.get(id)?.version)) continue;
+    throw new OmenError("PRECONDITION_FAILED", `row "${id}" is another`, { ids: [id] });
+  }
+}
+
+function holds(expected: Expected, version: number | undefined): boolean {
+  if (expected === "absent" || version === undefined) {
+    return expected === "absent" && version === undefined;
+  }
+  return expected === "present" || expected.includes(version);
 }
 
 function missing(name: string): never {

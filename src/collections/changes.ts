@@ -1,6 +1,6 @@
 /**
- * How a collection changes: on the writer's thread, by frames, in order. `decide` says what a frame
- * needs and refuses what cannot be; after that `apply` cannot fail.
+ * How a collection changes: on the writer's thread, by frames, in order. What cannot be has been
+ * refused before (decisions.ts), so `apply` cannot fail.
  *
  * An update takes a new slot and leaves the old one to readers of older snapshots. Nothing that a
  * frame brings is seen until its sequence is published, so a batch appears at once; ids that a
@@ -16,7 +16,6 @@ import {
   vectorsOffset,
 } from "../storage/frame.ts";
 import type { Collection, Part } from "./collection.ts";
-import type { WriteMode } from "./database.ts";
 import { Rows } from "./rows.ts";
 
 /**
@@ -31,16 +30,12 @@ const RECORD_BYTES_MAX = 128 * 1024;
 /** Rows, and components, applied before others get the thread. */
 const SLICE_ROWS = 2000;
 const SLICE_COMPONENTS = 500_000;
-/** Ids named in an error; the rest are counted. */
-const NAMED_MAX = 5;
 
 interface Place {
   readonly part: Part;
   readonly position: number;
   readonly slot: number;
 }
-
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Where an id lives now, for the writer: the newest row, published or not. */
 function locate(
@@ -59,28 +54,10 @@ function locate(
   return undefined;
 }
 
-/**
- * Refuses a frame of other dimensions, and one whose mode its ids do not allow. Throws OmenError.
- */
-export function decide(collection: Collection, frame: Uint8Array, mode: WriteMode): void {
-  const { kind, dimensions } = readHeader(frame);
-  if (kind === FRAME_PUT && dimensions !== collection.settings.dimensions) {
-    const expected = collection.settings.dimensions;
-    const message = `expected ${expected} dimensions, got ${dimensions}`;
-    throw new OmenError("DIMENSION_MISMATCH", message);
-  }
-  if (mode === "upsert") return;
-  const offenders: string[] = [];
-  forEachRecord(frame, (_row, _record, id, idBytes) => {
-    const exists = locate(collection, frame, id, idBytes) !== undefined;
-    if (exists === (mode === "insert"))
-      offenders.push(decoder.decode(frame.slice(id, id + idBytes)));
-  });
-  if (offenders.length === 0) return;
-  const named = offenders.slice(0, NAMED_MAX).map((id) => JSON.stringify(id));
-  const more = offenders.length > NAMED_MAX ? ` and ${offenders.length - NAMED_MAX} more` : "";
-  if (mode === "insert") throw new OmenError("ROW_EXISTS", `exists already: ${named}${more}`);
-  throw new OmenError("ROW_NOT_FOUND", `not there to update: ${named}${more}`);
+/** The version of the newest row of an id, published or not; 0 when there is none. */
+export function versionOf(collection: Collection, id: Uint8Array): number {
+  const place = locate(collection, id, 0, id.length);
+  return place === undefined ? 0 : place.part.shard.birth(place.slot);
 }
 
 /** Whether the shards take the whole frame; if not, another one must be opened first. */

@@ -19,8 +19,17 @@ export interface CollectionSettings {
 
 export type WriteMode = "upsert" | "insert" | "update";
 
+/** What a row must be for a write to happen: there, not there, or of one of these versions. */
+export type Expected = "present" | "absent" | readonly number[];
+
+/** What a write asks of the state that it meets; if that is another, nothing is written. */
+export interface Terms {
+  /** Of each row of the write, in order; otherwise it throws PRECONDITION_FAILED. */
+  readonly expected?: readonly Expected[];
+}
+
 /** Rows on their way in: `vectors` holds ids.length x dimensions components, row after row. */
-export interface RowsToWrite {
+export interface RowsToWrite extends Terms {
   readonly ids: readonly string[];
   readonly vectors: Float32Array;
   readonly dimensions: number;
@@ -133,7 +142,11 @@ export interface Database {
     defaults?: CollectionSettings,
     onRead?: () => void,
   ): Promise<{ sequence: number }>;
-  remove(name: string, ids: readonly string[]): Promise<{ deleted: number; sequence: number }>;
+  remove(
+    name: string,
+    ids: readonly string[],
+    terms?: Terms,
+  ): Promise<{ deleted: number; sequence: number }>;
   health(): Health;
   readonly threads: number;
   readonly wasmVariant: string;

@@ -5,7 +5,8 @@ const PREFLIGHT_SECONDS = "600";
 const EXPOSED =
   "X-Request-Id, ETag, Retry-After, RateLimit, RateLimit-Policy, Location, Content-Disposition";
 const ACCEPTED =
-  "Content-Type, X-API-Key, Authorization, X-Request-Id, If-Match, Idempotency-Key, Accept";
+  "Content-Type, X-API-Key, Authorization, X-Request-Id, If-Match, If-None-Match, " +
+  "Idempotency-Key, Accept";
 
 export function allowOrigins(origins: readonly string[]): RequestHandler {
   const isAnyone = origins.includes("*");

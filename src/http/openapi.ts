@@ -18,6 +18,7 @@ const NAMED = new Map(
 const OUR_NAMES: Record<schemas.OurKind, string> = {
   vector: "Vector",
   metadata: "Metadata",
+  metadataPatch: "MetadataPatch",
   id: "Id",
 };
 

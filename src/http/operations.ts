@@ -10,7 +10,7 @@ import type { ErrorCode } from "../errors.ts";
 import * as schemas from "./schemas.ts";
 
 export interface Operation {
-  readonly method: "get" | "post" | "put" | "delete";
+  readonly method: "get" | "post" | "put" | "patch" | "delete";
   /** As OpenAPI writes it. */
   readonly path: string;
   readonly scope: "server" | "collection";
@@ -25,6 +25,7 @@ export interface Operation {
 }
 
 const writeErrors = [
+  "PRECONDITION_FAILED" as const,
   ...(["INVALID_VECTOR", "INVALID_ID", "INVALID_METADATA", "DIMENSION_MISMATCH"] as const),
   ...(["ZERO_VECTOR", "ROW_NOT_FOUND", "ROW_EXISTS", "COLLECTION_NOT_FOUND"] as const),
   ...(["OVERLOADED", "READ_ONLY", "MEMORY_LIMIT", "STORAGE_FULL"] as const),
@@ -49,7 +50,8 @@ export const OPERATIONS = {
     description:
       "The answer comes when every later search on any connection finds the row. The first write " +
       "makes the collection `default`, with the dimensions of its vector and OMENDB_METRIC; any " +
-      "other collection has to be made first.",
+      "other collection has to be made first. If-Match writes only over a row of that version, " +
+      "If-None-Match: * only where there is none.",
     ...{ body: schemas.AddBody, answers: { 200: schemas.Added }, errors: writeErrors },
   },
   addRows: {
@@ -86,16 +88,34 @@ export const OPERATIONS = {
   getRow: {
     ...{ method: "get", path: "/vectors/{id}", scope: "collection" },
     summary: "One row",
-    description: "The ETag is the row's version. An id in a path is percent-encoded.",
+    description:
+      "The ETag is the row's version, and If-None-Match is answered 304 while it holds. An id in " +
+      "a path is percent-encoded.",
     answers: { 200: schemas.GotRow },
-    errors: ["INVALID_ID", "ROW_NOT_FOUND", "COLLECTION_NOT_FOUND"],
+    errors: [
+      ...(["INVALID_REQUEST", "INVALID_ID", "ROW_NOT_FOUND", "COLLECTION_NOT_FOUND"] as const),
+      "PRECONDITION_FAILED",
+    ],
+  },
+  patchRow: {
+    ...{ method: "patch", path: "/vectors/{id}", scope: "collection" },
+    summary: "Change a part of a row",
+    description:
+      "The vector is replaced, the metadata changed by JSON Merge Patch; what is left out stays. " +
+      "With If-Match only a row of that version is changed; without it the change is merged into " +
+      "whatever the row is when it is written.",
+    ...{ body: schemas.PatchBody, answers: { 200: schemas.Patched }, errors: writeErrors },
   },
   deleteRow: {
     ...{ method: "delete", path: "/vectors/{id}", scope: "collection" },
     summary: "Delete one row",
-    description: "A row that is not there is `deleted: 0`. If-Match is refused, not overlooked.",
+    description:
+      "A row that is not there is `deleted: 0`. With If-Match only a row of that version goes.",
     answers: { 200: schemas.Deleted },
-    errors: ["INVALID_ID", "COLLECTION_NOT_FOUND", "READ_ONLY"],
+    errors: [
+      ...(["INVALID_REQUEST", "INVALID_ID", "COLLECTION_NOT_FOUND", "READ_ONLY"] as const),
+      "PRECONDITION_FAILED",
+    ],
   },
   stats: {
     ...{ method: "get", path: "/stats", scope: "collection" },

@@ -24,6 +24,7 @@ export interface Problem {
   readonly code: ErrorCode;
   readonly request_id: string;
   readonly errors?: readonly Fault[];
+  readonly ids?: readonly string[];
 }
 
 /** `requestId` and `instance` are empty where no request was understood. */
@@ -39,6 +40,7 @@ export function problemOf(error: OmenError, instance: string, requestId: string)
     code: error.code,
     request_id: requestId,
     ...(error.errors === undefined ? {} : { errors: error.errors }),
+    ...(error.ids === undefined ? {} : { ids: error.ids }),
   };
 }
 

@@ -8,8 +8,10 @@ import type {
   CollectionView,
   Metric,
   RowsToWrite,
+  Terms,
   WriteMode,
 } from "../collections/database.ts";
+import type { RowPatch } from "../collections/patch.ts";
 import { OmenError } from "../errors.ts";
 import type { ScannedBody } from "./body.ts";
 import { defaultSettings, isTurnOver, nextTurn } from "./door.ts";
@@ -64,6 +66,7 @@ export function rowToWrite(
   scanned: ScannedBody,
   collection: CollectionView | undefined,
   metric: Metric,
+  terms: Terms = {},
 ): RowsToWrite {
   const id = String(body.id);
   const vector = scanned.vector(body.vector).values;
@@ -75,6 +78,7 @@ export function rowToWrite(
     dimensions: settings.dimensions,
     metadata: [body.metadata === undefined ? undefined : scanned.metadata(body.metadata)],
     mode: body.mode ?? "upsert",
+    ...terms,
   };
 }
 
@@ -114,6 +118,27 @@ export async function rowsToWrite(
   const { dimensions } = settings;
   const vectors = scanned.matrix(handles, dimensions);
   return { ids, vectors, dimensions, metadata, mode: body.mode ?? "upsert" };
+}
+
+/**
+ * What a patch brings, copied: it outlives the body. Before the first write there is nothing that
+ * its vector would have to fit.
+ */
+export function patchToMerge(
+  body: { vector?: number; metadata?: number | null },
+  scanned: ScannedBody,
+  collection: CollectionView | undefined,
+  id: string,
+): RowPatch {
+  const { vector, metadata } = body;
+  const patch: { vector?: Float32Array; metadata?: Uint8Array | null } = {};
+  if (vector !== undefined) {
+    patch.vector = scanned.vector(vector).values.slice();
+    if (collection !== undefined) checkVector(patch.vector, collection.settings, "/vector", id);
+  }
+  if (metadata === null) patch.metadata = null;
+  else if (metadata !== undefined) patch.metadata = scanned.metadata(metadata).slice();
+  return patch;
 }
 
 /** An id from a path, which no schema has seen. */

@@ -29,6 +29,11 @@ export const SHOWN = {
     type: "object",
     description: "Any JSON object of at most 64 KiB, returned as it was sent.",
   },
+  metadataPatch: {
+    type: ["object", "null"],
+    description:
+      "JSON Merge Patch (RFC 7396): what is given replaces, null removes, null alone removes all.",
+  },
   id: {
     oneOf: [
       { type: "string", minLength: 1 },
@@ -42,6 +47,7 @@ export type OurKind = keyof typeof SHOWN;
 
 const Vector = Type.Unsafe<number>({ [KEYWORD]: "vector" });
 const Metadata = Type.Unsafe<number>({ [KEYWORD]: "metadata" });
+const MetadataPatch = Type.Unsafe<number | null>({ [KEYWORD]: "metadataPatch" });
 const Id = Type.Unsafe<string | number>({ [KEYWORD]: "id" });
 /** Only named here: filter.ts reads it, and says more about what is wrong than a schema could. */
 const FilterBody = Type.Unsafe<unknown>({
@@ -78,6 +84,11 @@ export const BatchBody = Type.Object(
 export const BatchEnvelope = Type.Object(
   { ...BatchBody.properties, vectors: Type.Array(Type.Unknown(), { minItems: 1 }) },
   closed,
+);
+
+export const PatchBody = Type.Object(
+  { vector: Type.Optional(Vector), metadata: Type.Optional(MetadataPatch) },
+  { ...closed, minProperties: 1 },
 );
 
 export const SearchBody = Type.Object(
@@ -179,6 +190,7 @@ export const FoundBatch = Type.Object({
     }),
   ),
 });
+export const Patched = Type.Object({ status: Status, id: Type.String(), sequence: Sequence });
 export const GotRow = Row;
 export const GotRows = Type.Object({
   vectors: Type.Array(Type.Union([Row, Type.Null()]), { description: "In the order of the ids." }),
@@ -249,6 +261,9 @@ export const Problem = Type.Object({
     Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }), {
       description: "Where in the body the fault lies, as JSON pointers.",
     }),
+  ),
+  ids: Type.Optional(
+    Type.Array(Type.String(), { description: "The rows at fault, the first 10,000 of them." }),
   ),
 });
 

@@ -11,7 +11,7 @@ const ajv = new Ajv2020({ allErrors: false, strict: true, verbose: true, logger:
 ajv.addKeyword({
   keyword: KEYWORD,
   errors: false,
-  compile: (kind: OurKind) => (kind === "id" ? isId : isHandle),
+  compile: (kind: OurKind) => CHECKS[kind],
 });
 
 /** `pointer` says where in the body the value stands. */
@@ -43,6 +43,11 @@ function isHandle(value: unknown): boolean {
   return Number.isInteger(value) && (value as number) >= 0;
 }
 
+const CHECKS: Record<OurKind, (value: unknown) => boolean> = {
+  ...{ id: isId, vector: isHandle, metadata: isHandle },
+  metadataPatch: (value) => value === null || isHandle(value),
+};
+
 function faultOf(error: ErrorObject, place: string): OmenError {
   const { keyword, params } = error;
   const path = place + error.instancePath;
@@ -61,12 +66,11 @@ function explain(error: ErrorObject): [ErrorCode, string] {
     case "required":
       return ["INVALID_REQUEST", "is missing"];
     case "additionalProperties": {
-      const properties = (error.parentSchema as { properties?: object }).properties ?? {};
-      return [
-        "INVALID_REQUEST",
-        `is not known here; known are ${Object.keys(properties).join(", ")}`,
-      ];
+      const known = Object.keys(propertiesOf(error)).join(", ");
+      return ["INVALID_REQUEST", `is not known here; known are ${known}`];
     }
+    case "minProperties":
+      return ["INVALID_REQUEST", `expected ${Object.keys(propertiesOf(error)).join(" or ")}`];
     case "minItems":
       return ["BATCH_EMPTY", "is empty"];
     case "maxItems":
@@ -80,12 +84,18 @@ function explain(error: ErrorObject): [ErrorCode, string] {
   }
 }
 
+function propertiesOf({ parentSchema }: ErrorObject): object {
+  return (parentSchema as { properties?: object }).properties ?? {};
+}
+
 function explainOurs(kind: OurKind, data: unknown): [ErrorCode, string] {
   switch (kind) {
     case "vector":
       return ["INVALID_VECTOR", `expected numbers or a base64 string, got ${show(data)}`];
     case "metadata":
       return ["INVALID_METADATA", `expected an object, got ${show(data)}`];
+    case "metadataPatch":
+      return ["INVALID_METADATA", `expected an object or null, got ${show(data)}`];
     case "id":
       return ["INVALID_ID", explainId(data)];
   }

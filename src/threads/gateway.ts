@@ -9,7 +9,13 @@
  */
 import type { Catalog } from "../collections/catalog.ts";
 import type { Collection } from "../collections/collection.ts";
-import type { CollectionSettings, Database, Health, RowsToWrite } from "../collections/database.ts";
+import type {
+  CollectionSettings,
+  Database,
+  Health,
+  RowsToWrite,
+  Terms,
+} from "../collections/database.ts";
 import type { Config } from "../config.ts";
 import { OmenError } from "../errors.ts";
 import type { Control } from "../http/meters.ts";
@@ -71,14 +77,15 @@ export class Gateway implements Database {
     defaults?: CollectionSettings,
     onRead?: () => void,
   ): Promise<{ sequence: number }> {
-    const { ids, mode } = rows;
+    const { ids, mode, expected } = rows;
     const frame = await encodePutInSlices(rows, this.#options.catalog.thread.pause);
     onRead?.();
     const collection = await this.#collectionFor(name, defaults);
     this.#fit(collection, frame.length, ids.length);
     await this.#admit(collection, ids.length);
     try {
-      const { sequence } = await this.#options.ask({ kind: "write", name, frame, mode });
+      const request = { kind: "write", name, frame, mode, expected } as const;
+      const { sequence } = await this.#options.ask(request);
       return { sequence };
     } finally {
       collection.admit(-ids.length);
@@ -88,10 +95,11 @@ export class Gateway implements Database {
   async remove(
     name: string,
     ids: readonly string[],
+    { expected }: Terms = {},
   ): Promise<{ deleted: number; sequence: number }> {
     const frame = encodeRemove(ids);
     if (!this.collection(name)) throw missing(name);
-    const request = { kind: "write", name, frame, mode: "upsert" } as const;
+    const request = { kind: "write", name, frame, mode: "upsert", expected } as const;
     const { changed, sequence } = await this.#options.ask(request);
     return { deleted: changed, sequence };
   }

@@ -3,7 +3,7 @@
  * they are not copied.
  */
 import type { CollectionParts, ShardMemories, Thread } from "../collections/collection.ts";
-import type { CollectionSettings, WriteMode } from "../collections/database.ts";
+import type { CollectionSettings, Terms, WriteMode } from "../collections/database.ts";
 import type { Config } from "../config.ts";
 import type { Variant } from "../engine/variant.ts";
 import { type ErrorCode, OmenError } from "../errors.ts";
@@ -32,12 +32,12 @@ export type Notice =
 
 /** What a listener asks of the writer. */
 export type Request =
-  | {
+  | ({
       readonly kind: "write";
       readonly name: string;
       readonly frame: Uint8Array<ArrayBuffer>;
       readonly mode: WriteMode;
-    }
+    } & Terms)
   | { readonly kind: "create"; readonly name: string; readonly settings: CollectionSettings }
   | { readonly kind: "drop"; readonly name: string };
 
@@ -50,6 +50,7 @@ export interface Answer {
 export interface PlainError {
   readonly code: ErrorCode;
   readonly message: string;
+  readonly ids?: readonly string[];
   readonly retryAfterSeconds?: number;
 }
 
@@ -70,14 +71,14 @@ export type FromWorker =
 /** An error as it crosses threads; what is not in the catalogue stays a mystery to clients. */
 export function toPlain(error: unknown): PlainError {
   if (error instanceof OmenError) {
-    const { code, message, retryAfterSeconds } = error;
-    return { code, message, retryAfterSeconds };
+    const { code, message, ids, retryAfterSeconds } = error;
+    return { code, message, ids, retryAfterSeconds };
   }
   return { code: "INTERNAL", message: error instanceof Error ? error.message : String(error) };
 }
 
-export function fromPlain({ code, message, retryAfterSeconds }: PlainError): OmenError {
-  return new OmenError(code, message, { retryAfterSeconds });
+export function fromPlain({ code, message, ids, retryAfterSeconds }: PlainError): OmenError {
+  return new OmenError(code, message, { ids, retryAfterSeconds });
 }
 
 /** The thread's own view of the engine; `pause` lets pending events run. */

@@ -1,12 +1,12 @@
 /**
  * The single writer. Each collection's writes wait in a queue; all that wait are decided, committed
  * to the journal as one group, applied in order and answered. A write with a condition is decided
- * against the state that the writes before it left, so it begins a group of its own.
+ * against the state that the writes before it will have left (decisions.ts).
  *
  * A new collection or shard is used only when every thread holds its memories.
  */
 import type { Catalog } from "../collections/catalog.ts";
-import { apply, decide, hasRoom } from "../collections/changes.ts";
+import { apply, hasRoom } from "../collections/changes.ts";
 import {
   type Collection,
   type ShardMemories,
@@ -14,6 +14,7 @@ import {
   shardSettings,
 } from "../collections/collection.ts";
 import type { CollectionSettings } from "../collections/database.ts";
+import { Decisions } from "../collections/decisions.ts";
 import { Rows } from "../collections/rows.ts";
 import { reserveMemory } from "../engine/memory.ts";
 import { formatShard } from "../engine/shard.ts";
@@ -126,7 +127,7 @@ export class Writer {
   async #drain(name: string): Promise<void> {
     const queue = this.#queues.get(name)!;
     while (queue.length > 0) {
-      const group = takeGroup(queue);
+      const group = queue.splice(0);
       try {
         await this.#carryOut(name, group);
       } catch (error) {
@@ -140,13 +141,17 @@ export class Writer {
     const collection = this.#options.catalog.get(name);
     if (!collection) throw new OmenError("COLLECTION_NOT_FOUND", `there is no collection ${name}`);
     const accepted: Waiting[] = [];
+    const decisions = new Decisions(
+      collection,
+      group.map(({ request }) => request),
+    );
     let sequence = collection.sequence;
     for (const waiting of group) {
       try {
-        decide(collection, waiting.request.frame, waiting.request.mode);
-        seal(waiting.request.frame, sequence + 1, () => 0);
+        decisions.decide(waiting.request);
+        seal(waiting.request.frame, ++sequence, () => 0);
+        decisions.accept(waiting.request.frame, sequence);
         accepted.push(waiting);
-        sequence++;
       } catch (error) {
         waiting.reject(error);
       }
@@ -159,13 +164,6 @@ export class Writer {
       resolve({ sequence: readHeader(request.frame).sequence, changed });
     }
   }
-}
-
-/** All that wait, up to the first condition; a condition at the front goes alone. */
-function takeGroup(queue: Waiting[]): Waiting[] {
-  const conditional = queue.findIndex(({ request }) => request.mode !== "upsert");
-  const length = conditional < 0 ? queue.length : Math.max(1, conditional);
-  return queue.splice(0, length);
 }
 
 const SETTING_NAMES = [

@@ -3,7 +3,12 @@
  */
 import { Catalog } from "../../src/collections/catalog.ts";
 import type { Collection } from "../../src/collections/collection.ts";
-import type { CollectionSettings, SearchQuery, WriteMode } from "../../src/collections/database.ts";
+import type {
+  CollectionSettings,
+  Expected,
+  SearchQuery,
+  WriteMode,
+} from "../../src/collections/database.ts";
 import { chooseVariant, SHARED_VARIANTS, type Variant } from "../../src/engine/variant.ts";
 import { encodePut, encodeRemove } from "../../src/storage/frame.ts";
 import { readVariant } from "../../src/threads/engineFiles.ts";
@@ -54,7 +59,11 @@ export class Alone {
     return this.catalog.get(NAME)!;
   }
 
-  put(rows: readonly PlainRow[], mode: WriteMode = "upsert"): Promise<Answer> {
+  put(
+    rows: readonly PlainRow[],
+    mode: WriteMode = "upsert",
+    expected?: readonly Expected[],
+  ): Promise<Answer> {
     const dimensions = rows[0]!.vector.length;
     const vectors = new Float32Array(rows.length * dimensions);
     for (const [row, { vector }] of rows.entries()) vectors.set(vector, row * dimensions);
@@ -63,12 +72,12 @@ export class Alone {
       row.metadata === undefined ? undefined : encoder.encode(row.metadata),
     );
     const frame = encodePut({ ids, metadata, vectors, dimensions });
-    return this.writer.handle({ kind: "write", name: NAME, frame, mode });
+    return this.writer.handle({ kind: "write", name: NAME, frame, mode, expected });
   }
 
-  remove(ids: readonly string[]): Promise<Answer> {
+  remove(ids: readonly string[], expected?: readonly Expected[]): Promise<Answer> {
     const frame = encodeRemove(ids);
-    return this.writer.handle({ kind: "write", name: NAME, frame, mode: "upsert" });
+    return this.writer.handle({ kind: "write", name: NAME, frame, mode: "upsert", expected });
   }
 
   search(vector: Float32Array, options: Partial<SearchQuery> = {}) {

@@ -166,6 +166,31 @@ describe(`changes, seed ${SEED}`, () => {
     expect(alone.collection.get("one")?.vector[0]).to.equal(6);
   });
 
+  it("are decided in one group as if each had been applied before the next", async () => {
+    const alone = await Alone.open(SHARD_ROWS, { dimensions: DIMENSIONS });
+    const row = (id: string, n: number) => ({ id, vector: new Float32Array(DIMENSIONS).fill(n) });
+    await alone.put([row("one", 0)]);
+    // All of them wait by the time the first is looked at, so they make one group.
+    const [, ...answers] = await Promise.all([
+      alone.put([row("other", 0)]),
+      codeOf(alone.put([row("one", 1)], "upsert", [[1]])),
+      codeOf(alone.put([row("one", 2)], "upsert", [[1]])),
+      codeOf(alone.put([row("one", 3)], "upsert", [[3]])),
+      codeOf(alone.remove(["one"], ["present"])),
+      codeOf(alone.put([row("one", 4)], "upsert", ["present"])),
+      codeOf(alone.put([row("two", 5), row("one", 5)], "upsert", ["absent", "absent"])),
+      codeOf(alone.put([row("two", 6), row("other", 6)], "upsert", [[6], [3]])),
+    ]);
+    const told = answers.map((error) => error && `${error.code} ${error.ids}`);
+    expect(told).to.deep.equal([
+      ...[undefined, "PRECONDITION_FAILED one", undefined, undefined, "PRECONDITION_FAILED one"],
+      ...[undefined, "PRECONDITION_FAILED other"],
+    ]);
+    const values = ["one", "two", "other"].map((id) => alone.collection.get(id)?.vector[0]);
+    expect(values).to.deep.equal([5, 5, 0]);
+    expect(alone.collection.sequence).to.equal(6);
+  });
+
   it("find their collection, or say that there is none", async () => {
     const alone = new Alone(SHARD_ROWS);
     const row = { id: "a", vector: new Float32Array(DIMENSIONS) };

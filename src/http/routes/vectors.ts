@@ -1,9 +1,11 @@
 /** Rows in, rows out, rows gone. */
 import type { Request } from "express";
-import type { Row, RowsToWrite } from "../../collections/database.ts";
+import type { Row, RowsToWrite, Terms } from "../../collections/database.ts";
+import { patchRow } from "../../collections/patch.ts";
 import { OmenError } from "../../errors.ts";
 import { JsonText, sendJson } from "../answer.ts";
 import type { ScannedBody } from "../body.ts";
+import { etagOf, expectedBy, expectNoCondition, isAnswered } from "../conditions.ts";
 import {
   collectionName,
   collectionOf,
@@ -14,15 +16,19 @@ import {
   nextTurn,
   withBody,
 } from "../door.ts";
-import { idOfPath, rowsToWrite, rowToWrite } from "../rows.ts";
-import { AddBody, BatchEnvelope, BatchRow, DeleteBody, GetBody } from "../schemas.ts";
+import { idOfPath, patchToMerge, rowsToWrite, rowToWrite } from "../rows.ts";
+import { AddBody, BatchEnvelope, BatchRow, DeleteBody, GetBody, PatchBody } from "../schemas.ts";
 import { validator } from "../validate.ts";
 
-type Names = "addRow" | "addRows" | "getRow" | "getRows" | "deleteRow" | "deleteRows";
+type Names =
+  | ("addRow" | "addRows" | "patchRow")
+  | ("getRow" | "getRows")
+  | ("deleteRow" | "deleteRows");
 
 const checkAdd = validator(AddBody);
 const checkBatch = validator(BatchEnvelope);
 const checkRow = validator(BatchRow);
+const checkPatch = validator(PatchBody);
 const checkGet = validator(GetBody);
 const checkDelete = validator(DeleteBody);
 
@@ -42,13 +48,19 @@ export function vectorRoutes(door: Door): Handlers<Names> {
     return sequence;
   }
 
-  async function remove(request: Request, ids: readonly string[]): Promise<string> {
+  async function remove(
+    request: Request,
+    ids: readonly string[],
+    terms: Terms = {},
+  ): Promise<string> {
     const name = collectionName(request);
     let deleted = 0;
     let sequence = 0;
     if (collectionOf(door, request) !== undefined) {
-      ({ deleted, sequence } = await database.remove(name, ids));
+      ({ deleted, sequence } = await database.remove(name, ids, terms));
       control.count("rowsDeleted", deleted);
+    } else if (terms.expected !== undefined && terms.expected[0] !== "absent") {
+      throw new OmenError("PRECONDITION_FAILED", "no row has this id");
     }
     return `{"status":"ok","deleted":${deleted},"sequence":${sequence}}`;
   }
@@ -56,14 +68,17 @@ export function vectorRoutes(door: Door): Handlers<Names> {
   return {
     addRow: (request, response) =>
       withBody(door, request, response, checkAdd, async (body, scanned) => {
-        const rows = rowToWrite(body, scanned, collectionOf(door, request), metric);
+        const terms = { expected: expectedBy(request) };
+        const rows = rowToWrite(body, scanned, collectionOf(door, request), metric, terms);
         const sequence = await put(request, rows, scanned);
+        response.setHeader("ETag", etagOf(sequence));
         const id = JSON.stringify(rows.ids[0]);
         sendJson(response, `{"status":"ok","id":${id},"sequence":${sequence}}`);
       }),
 
     addRows: (request, response) =>
       withBody(door, request, response, checkBatch, async (body, scanned) => {
+        expectNoCondition(request);
         const collection = collectionOf(door, request);
         const rows = await rowsToWrite(body, scanned, checkRow, collection, metric);
         const sequence = await put(request, rows, scanned);
@@ -74,9 +89,23 @@ export function vectorRoutes(door: Door): Handlers<Names> {
       const id = idOfPath(request.params.id);
       const row = collectionOf(door, request)?.get(id);
       if (row === undefined) throw new OmenError("ROW_NOT_FOUND", `no row has this id`);
-      response.setHeader("ETag", `"${row.version}"`);
-      writeRow(shared, row, true).send(response);
+      if (!isAnswered(request, response, row.version)) {
+        writeRow(shared, row, true).send(response);
+      }
     },
+
+    patchRow: (request, response) =>
+      withBody(door, request, response, checkPatch, async (body, scanned) => {
+        const id = idOfPath(request.params.id);
+        const expected = expectedBy(request)?.[0];
+        const patch = patchToMerge(body, scanned, collectionOf(door, request), id);
+        scanned.release();
+        const { sequence } = await patchRow(database, collectionName(request), id, patch, expected);
+        control.count("rowsInserted", 1);
+        response.setHeader("ETag", etagOf(sequence));
+        const named = JSON.stringify(id);
+        sendJson(response, `{"status":"ok","id":${named},"sequence":${sequence}}`);
+      }),
 
     getRows: (request, response) =>
       withBody(door, request, response, checkGet, async (body) => {
@@ -97,18 +126,14 @@ export function vectorRoutes(door: Door): Handlers<Names> {
       }),
 
     deleteRow: async (request, response) => {
-      if (request.headers["if-match"] !== undefined) {
-        throw new OmenError(
-          "INVALID_REQUEST",
-          "If-Match is not supported here; nothing was deleted",
-        );
-      }
-      sendJson(response, await remove(request, [idOfPath(request.params.id)]));
+      const terms = { expected: expectedBy(request) };
+      sendJson(response, await remove(request, [idOfPath(request.params.id)], terms));
     },
 
     deleteRows: (request, response) =>
       withBody(door, request, response, checkDelete, async (body, scanned) => {
         scanned.release();
+        expectNoCondition(request);
         sendJson(response, await remove(request, [...new Set(body.ids.map(String))]));
       }),
   };
