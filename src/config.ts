@@ -77,7 +77,7 @@ const SETTINGS: Record<string, Setting> = {
   },
   PATH: {
     ...{ key: "path", shown: "none (in memory)", kind: text(1, 4096) },
-    help: "folder that holds the data; refused until durability is wired in",
+    help: "folder that holds the data, one server at a time",
   },
   API_KEY: {
     ...{ key: "apiKey", ...none, kind: text(1, 512, "ASCII characters", /^[!-~]([ -~]*[!-~])?$/) },

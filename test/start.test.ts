@@ -23,8 +23,8 @@ describe("starting", () => {
   it("stops at a wrong setting and names it", () =>
     refusesToRun({ METRIC: "manhattan" }, /OMENDB_METRIC.*l2.*manhattan/));
 
-  it("refuses a data path as long as it cannot keep what is written there", () =>
-    refusesToRun({ PATH: "data" }, /OMENDB_PATH.*in memory only/));
+  it("refuses a safety that nothing is there to keep", () =>
+    refusesToRun({ SAFETY: "normal" }, /OMENDB_SAFETY.*OMENDB_PATH/));
 
   it("refuses to be reached from other machines without a key", () =>
     refusesToRun({ HOST: "0.0.0.0" }, /OMENDB_HOST.*OMENDB_API_KEY/));

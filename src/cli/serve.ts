@@ -41,18 +41,17 @@ function settingsOf(flags: Record<string, string>): Config {
   }
 }
 
-/** The log and the images are not wired to the server yet: a promise it cannot keep is refused. */
-function refuseStorage({ path, safety }: Config): void {
-  const refused = path !== undefined ? "OMENDB_PATH" : safety === "normal" ? "OMENDB_SAFETY" : "";
-  if (refused === "") return;
-  const message = `${refused}: rows are kept in memory only, so the setting means nothing`;
-  throw new OmenError("INVALID_SETTING", `${message}; unset it`);
+/** A promise that nothing keeps is refused. */
+function refuseIdleSafety({ path, safety }: Config): void {
+  if (path !== undefined || safety === "strict") return;
+  const message = "OMENDB_SAFETY: without OMENDB_PATH rows are kept in memory only";
+  throw new OmenError("INVALID_SETTING", `${message}, so the setting means nothing; unset it`);
 }
 
 /** Resolves when the server has ended as it was asked to. */
 async function serve(config: Config): Promise<ExitCode> {
   const asked = untilAsked();
-  refuseStorage(config);
+  refuseIdleSafety(config);
   const log = createLog(config);
   const engine = loadEngine();
   const version = readVersion();
@@ -70,7 +69,7 @@ async function serve(config: Config): Promise<ExitCode> {
   const about = { url, version, engine: engine.variant.name, threads, linkers };
   log.info(about, `omendb ${version} listens on ${url}`);
 
-  const signal = await asked;
+  const signal = await Promise.race([asked, server.ready.then(() => asked)]);
   log.info({ signal }, "stopping: no new connections, requests in flight are finished");
   await server.close();
   log.info("stopped");

@@ -3,9 +3,12 @@
  * one follows.
  */
 import { Collection, type CollectionParts, type ShardMemories, type Thread } from "./collection.ts";
+import type { Health } from "./database.ts";
 
 export class Catalog {
   readonly thread: Thread;
+  /** How the server is, as the writer's thread has said last. */
+  health: Health = { status: "healthy" };
   readonly #byName = new Map<string, Collection>();
 
   constructor(thread: Thread) {

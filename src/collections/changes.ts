@@ -60,20 +60,30 @@ export function versionOf(collection: Collection, id: Uint8Array): number {
   return place === undefined ? 0 : place.part.shard.birth(place.slot);
 }
 
-/** Whether the shards take the whole frame; if not, another one must be opened first. */
-export function hasRoom(collection: Collection, frame: Uint8Array): boolean {
+/** Whether the shards take all these frames; if not, another one must be opened first. */
+export function hasRoom(collection: Collection, frames: readonly Uint8Array[]): boolean {
+  let rows = 0;
   let heapBytes = 0;
-  forEachRecord(frame, (_row, _record, _id, idBytes, _metadata, metadataBytes) => {
-    heapBytes += Rows.heapBytes(idBytes, metadataBytes);
-  });
-  let slotsLeft = 0;
-  let heapLeft = 0;
+  let recordBytesMax = 1;
+  for (const frame of frames) {
+    const { kind, count } = readHeader(frame);
+    if (kind !== FRAME_PUT) continue;
+    rows += count;
+    forEachRecord(frame, (_row, _record, _id, idBytes, _metadata, metadataBytes) => {
+      const bytes = Rows.heapBytes(idBytes, metadataBytes);
+      heapBytes += bytes;
+      recordBytesMax = Math.max(recordBytesMax, bytes);
+    });
+  }
+  let rowsLeft = rows;
   for (const part of collection.parts) {
     if (!isOpen(part)) continue;
-    slotsLeft += part.shard.slotsLeft - reserveOf(part);
-    heapLeft += part.rows.heapLeft - RECORD_BYTES_MAX;
+    const slots = part.shard.slotsLeft - reserveOf(part);
+    const heapLeft = part.rows.heapLeft - RECORD_BYTES_MAX;
+    // Where the heap may run out first, its slots count only as far as the largest records fit.
+    rowsLeft -= heapLeft >= heapBytes ? slots : Math.min(slots, heapLeft / recordBytesMax);
   }
-  return slotsLeft >= readHeader(frame).count && heapLeft >= heapBytes;
+  return rowsLeft <= 0;
 }
 
 /** An open shard takes new ids. */

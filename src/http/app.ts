@@ -41,6 +41,13 @@ export function createApp(parts: AppParts): Express {
   const rateLimit = createRateLimit(config, control);
   const gates = rateLimit === undefined ? [guard] : [guard, rateLimit];
 
+  const whenLoaded: RequestHandler = (_request, _response, next) => {
+    const { status, progress = 0 } = database.health();
+    if (status !== "starting") return next();
+    const message = `the collections are being loaded, ${Math.round(progress * 100)} % are there`;
+    next(new OmenError("STARTING", message, { retryAfterSeconds: 1 }));
+  };
+
   const app = express();
   app.disable("x-powered-by").disable("etag").set("query parser", "simple");
   app.enable("strict routing").enable("case sensitive routing");
@@ -66,7 +73,8 @@ export function createApp(parts: AppParts): Express {
       isOpen ||
       (name === "metrics" && config.metricsPublic) ||
       (name === "openapi" && config.docsPublic);
-    const chain = [enter, ...(isUnguarded ? [] : gates), handlers[name]];
+    const needed = isAnsweredAtStart(name) ? [] : [whenLoaded];
+    const chain = [enter, ...(isUnguarded ? [] : gates), ...needed, handlers[name]];
     const router = scope === "collection" ? verbs : server;
     router[method](path.replaceAll(/\{(\w+)\}/g, ":$1"), ...chain);
   }
@@ -76,6 +84,11 @@ export function createApp(parts: AppParts): Express {
   app.use(...gates, nothingHere);
   app.use(problemHandler(requestLog));
   return app;
+}
+
+/** What the server says of itself needs no collection. */
+function isAnsweredAtStart(name: OperationName): boolean {
+  return ["health", "live", "ready", "metrics", "openapi"].includes(name);
 }
 
 /** What every request has before anything can refuse it. */

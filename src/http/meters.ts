@@ -46,6 +46,8 @@ export const OPERATIONS_MAX = 48;
 
 const secondsUpTo = (bounds: readonly number[]) => bounds.map((bound) => bound * NANOSECONDS);
 
+const MILLISECOND = NANOSECONDS / 1000;
+
 export const HISTOGRAMS = {
   requests: {
     ...meter("omendb_http_request_duration_seconds", "Time to answer a request", NANOSECONDS),
@@ -55,6 +57,11 @@ export const HISTOGRAMS = {
   searchTime: {
     ...meter("omendb_search_duration_seconds", "Time of a search in the engine", NANOSECONDS),
     bounds: secondsUpTo([1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 0.01, 0.1, 1]),
+    seriesCount: 1,
+  },
+  syncTime: {
+    ...meter("omendb_wal_sync_duration_seconds", "Time of an fdatasync of the log", NANOSECONDS),
+    bounds: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 100, 1000].map((ms) => ms * MILLISECOND),
     seriesCount: 1,
   },
   distances: {

@@ -25,7 +25,6 @@ import type { Answer, Request } from "./messages.ts";
 /** How often a write that waits looks at the tail again. */
 const LOOK_MS = 5;
 const RETRY_AFTER_SECONDS = 1;
-const MIB = 1024 * 1024;
 
 export interface GatewayOptions {
   readonly catalog: Catalog;
@@ -58,7 +57,7 @@ export class Gateway implements Database {
   }
 
   health(): Health {
-    return { status: "healthy" };
+    return this.#options.catalog.health;
   }
 
   async create(name: string, settings: CollectionSettings): Promise<{ created: boolean }> {
@@ -81,7 +80,6 @@ export class Gateway implements Database {
     const frame = await encodePutInSlices(rows, this.#options.catalog.thread.pause);
     onRead?.();
     const collection = await this.#collectionFor(name, defaults);
-    this.#fit(collection, frame.length, ids.length);
     await this.#admit(collection, ids.length);
     try {
       const request = { kind: "write", name, frame, mode, expected } as const;
@@ -117,18 +115,6 @@ export class Gateway implements Database {
     const made = this.collection(name);
     if (!made) throw missing(name);
     return made;
-  }
-
-  /** Refuses a write that would pass the memory limit, judged by what its rows will take. */
-  #fit(collection: Collection, frameBytes: number, rows: number): void {
-    const { memoryBytesMax } = this.#options.config;
-    if (memoryBytesMax === undefined) return;
-    let bytes = frameBytes + rows * (collection.parts.at(-1)?.shard.rowBytes ?? 0);
-    for (const each of this.collections()) bytes += each.stats().memoryBytes;
-    if (bytes <= memoryBytesMax) return;
-    const [needed, limit] = [bytes, memoryBytesMax].map((each) => Math.ceil(each / MIB));
-    const message = `the write would bring the collections to ${needed} MiB of ${limit} MiB`;
-    throw new OmenError("MEMORY_LIMIT", `${message} (OMENDB_MEMORY_LIMIT_MB)`);
   }
 
   async #admit(collection: Collection, rows: number): Promise<void> {

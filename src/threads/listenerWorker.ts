@@ -25,6 +25,7 @@ interface Asked {
 const start = workerData as WorkerStart;
 const port = parentPort!;
 const catalog = new Catalog(threadOf(start.variant, start.worker));
+catalog.health = start.health;
 for (const parts of start.collections) catalog.attach(parts);
 
 const asked = new Map<number, Asked>();

@@ -3,7 +3,7 @@
  * they are not copied.
  */
 import type { CollectionParts, ShardMemories, Thread } from "../collections/collection.ts";
-import type { CollectionSettings, Terms, WriteMode } from "../collections/database.ts";
+import type { CollectionSettings, Health, Terms, WriteMode } from "../collections/database.ts";
 import type { Config } from "../config.ts";
 import type { Variant } from "../engine/variant.ts";
 import { type ErrorCode, OmenError } from "../errors.ts";
@@ -19,6 +19,7 @@ export interface WorkerStart {
   /** The thread's index in every shard. */
   readonly worker: number;
   readonly collections: readonly CollectionParts[];
+  readonly health: Health;
 }
 
 /**
@@ -28,7 +29,8 @@ export interface WorkerStart {
 export type Notice =
   | { readonly kind: "attach"; readonly parts: CollectionParts }
   | { readonly kind: "attachShard"; readonly name: string; readonly memories: ShardMemories }
-  | { readonly kind: "detach"; readonly name: string };
+  | { readonly kind: "detach"; readonly name: string }
+  | { readonly kind: "health"; readonly health: Health };
 
 /** What a listener asks of the writer. */
 export type Request =

@@ -5,5 +5,6 @@ import type { Notice } from "./messages.ts";
 export function take(catalog: Catalog, notice: Notice): void {
   if (notice.kind === "attach") catalog.attach(notice.parts);
   else if (notice.kind === "attachShard") catalog.attachShard(notice.name, notice.memories);
-  else catalog.detach(notice.name);
+  else if (notice.kind === "detach") catalog.detach(notice.name);
+  else catalog.health = notice.health;
 }

@@ -2,29 +2,29 @@
  * The main thread of a server: starts the others, carries their requests to the writer, and ends
  * them in order. It parses and searches nothing. A thread that dies takes the process down:
  * recovery brings back what was acknowledged, and a half-dead server would only hide the fault.
+ *
+ * With a data path the listeners answer from the first moment, that the server is starting, while
+ * this thread fills the catalog.
  */
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { extname } from "node:path";
-import { Worker } from "node:worker_threads";
 import type { Logger } from "pino";
 import { Catalog } from "../collections/catalog.ts";
+import type { Health } from "../collections/database.ts";
 import type { Config } from "../config.ts";
+import { Desk } from "../engine/desk.ts";
 import type { Variant } from "../engine/variant.ts";
 import { OmenError } from "../errors.ts";
+import { type Files, NodeFiles } from "../storage/files.ts";
 import { ControlMemory } from "./control.ts";
+import { Crew, type Member } from "./crew.ts";
+import { Disk } from "./disk.ts";
 import { linkRound } from "./linking.ts";
 import { createListener, whyNot } from "./listener.ts";
-import {
-  type FromWorker,
-  fromPlain,
-  type Notice,
-  type Request,
-  type ToWorker,
-  threadOf,
-  toPlain,
-  type WorkerStart,
-} from "./messages.ts";
+import { type Notice, type Request, threadOf } from "./messages.ts";
+import { take } from "./notices.ts";
+import { Room } from "./room.ts";
+import { loadCollections } from "./starting.ts";
 import { Writer } from "./writer.ts";
 
 export interface ServerParts {
@@ -33,37 +33,94 @@ export interface ServerParts {
   readonly desk: WebAssembly.Module;
   readonly version: string;
   readonly log: Logger;
+  /** Where the data path lies; Node's file system when left out. */
+  readonly files?: Files;
   /** Called when a thread died: nothing more can be relied on. */
   onFatal(error: Error): void;
 }
 
 export interface RunningServer {
   readonly port: number;
+  /** Kept when all collections are loaded; broken by what stands in the way. */
+  readonly ready: Promise<void>;
   close(): Promise<void>;
 }
 
 /** Without other threads: rows linked before the next event. */
 const INLINE_ROWS = 32;
 
-export function startServer(parts: ServerParts): Promise<RunningServer> {
-  return parts.config.threads === 1 ? startAlone(parts) : startThreads(parts);
+export async function startServer(parts: ServerParts): Promise<RunningServer> {
+  const control = new ControlMemory();
+  const disk = await openDisk(parts, control);
+  try {
+    const start = parts.config.threads === 1 ? startAlone : startThreads;
+    return await start(parts, control, disk);
+  } catch (error) {
+    await disk?.close();
+    throw error;
+  }
+}
+
+async function openDisk(parts: ServerParts, control: ControlMemory): Promise<Disk | undefined> {
+  const { config, desk, log, files = new NodeFiles() } = parts;
+  const { path, safety } = config;
+  if (path === undefined) return undefined;
+  const sums = new Desk(desk);
+  const crc32c = (bytes: Uint8Array, seed?: number) => sums.crc32c(bytes, seed);
+  return await Disk.open({ files, path, safety, crc32c, control, log });
+}
+
+/** How the main thread reaches the threads that follow it. */
+interface Followers {
+  announce(notice: Notice): Promise<void>;
+  ring(): void;
+}
+
+/** The writer's side of a server: all that is left to do is to let listeners ask. */
+function createCore(
+  parts: ServerParts,
+  catalog: Catalog,
+  workers: number,
+  disk: Disk | undefined,
+  { announce, ring }: Followers,
+) {
+  const { config, log } = parts;
+  const shardRows = config.shardRows ?? Number.MAX_SAFE_INTEGER;
+  const room = new Room({ catalog, workers, shardRows, announce });
+  const { memoryBytesMax } = config;
+  const writer = new Writer({ catalog, room, keeper: disk, memoryBytesMax, announce, ring });
+
+  function setHealth(health: Health): void {
+    const notice: Notice = { kind: "health", health };
+    take(catalog, notice);
+    void announce(notice);
+  }
+
+  async function load(): Promise<void> {
+    if (disk === undefined) return;
+    await loadCollections({ disk, catalog, room, log, announce, ring, onHealth: setHealth });
+    disk.onHealth = () => setHealth(disk.health());
+    disk.onHealth();
+  }
+  if (disk !== undefined) catalog.health = { status: "starting", progress: 0 };
+  return { load, ask: (request: Request) => writer.handle(request) };
 }
 
 /** Everything in this one thread: rows are linked between events. */
-async function startAlone(parts: ServerParts): Promise<RunningServer> {
+async function startAlone(
+  parts: ServerParts,
+  control: ControlMemory,
+  disk: Disk | undefined,
+): Promise<RunningServer> {
   const { config, variant } = parts;
   const catalog = new Catalog(threadOf(variant, 0));
-  const control = new ControlMemory();
   let isLinking = false;
 
   function link(): void {
     isLinking = linkRound(catalog, INLINE_ROWS);
     if (isLinking) setImmediate(link);
   }
-  const writer = new Writer({
-    catalog,
-    workers: 1,
-    shardRows: shardRowsOf(config),
+  const { load, ask } = createCore(parts, catalog, 1, disk, {
     announce: async () => undefined,
     ring() {
       if (isLinking) return;
@@ -71,45 +128,53 @@ async function startAlone(parts: ServerParts): Promise<RunningServer> {
       setImmediate(link);
     },
   });
-  const ask = (request: Request) => writer.handle(request);
   const listener = createListener({ ...parts, control, catalog, sharesPort: false, ask });
   const port = await listener.listen(config.port);
   return {
     port,
+    ready: load(),
     async close() {
       await listener.close();
+      await disk?.close();
     },
   };
 }
 
-async function startThreads(parts: ServerParts): Promise<RunningServer> {
+async function startThreads(
+  parts: ServerParts,
+  control: ControlMemory,
+  disk: Disk | undefined,
+): Promise<RunningServer> {
   const { config, variant } = parts;
   const listenerCount = process.platform === "linux" ? config.threads : 1;
   const workers = listenerCount + config.linkers + 1;
   const catalog = new Catalog(threadOf(variant, workers - 1));
-  const control = new ControlMemory();
   const crew = new Crew(parts, control);
-  const writer = new Writer({
-    catalog,
-    workers,
-    shardRows: shardRowsOf(config),
+  const { load, ask } = createCore(parts, catalog, workers, disk, {
     announce: (notice) => crew.announce(notice),
     ring: () => control.ring(),
   });
-  crew.ask = (request) => writer.handle(request);
+  crew.ask = ask;
   try {
     await refuseTakenPort(config);
     for (let index = 0; index < config.linkers; index++) {
-      crew.start("linkerWorker", listenerCount + index);
+      crew.start("linkerWorker", listenerCount + index, catalog.health);
     }
     const listeners: Member[] = [];
     for (let index = 0; index < listenerCount; index++) {
-      listeners.push(crew.start("listenerWorker", index));
+      listeners.push(crew.start("listenerWorker", index, catalog.health));
     }
     // All load at once; then the first listener finds the port, and the others share it.
     let port = config.port;
     for (const listener of listeners) port = await crew.listen(listener, port);
-    return { port, close: () => crew.close() };
+    return {
+      port,
+      ready: load(),
+      async close() {
+        await crew.close();
+        await disk?.close();
+      },
+    };
   } catch (error) {
     await crew.end();
     throw error;
@@ -131,130 +196,4 @@ async function refuseTakenPort({ host, port }: Config): Promise<void> {
   }
   probe.close();
   await once(probe, "close");
-}
-
-function shardRowsOf(config: Config): number {
-  return config.shardRows ?? Number.MAX_SAFE_INTEGER;
-}
-
-interface Member {
-  readonly role: Role;
-  readonly thread: Worker;
-  /** Settled by "listening" or "refused". */
-  heard?: { resolve(port: number): void; reject(error: unknown): void };
-  closed?: () => void;
-}
-
-type Role = "listenerWorker" | "linkerWorker";
-
-/** The worker threads, and what is said between them and this one. */
-class Crew {
-  readonly #parts: ServerParts;
-  readonly #control: ControlMemory;
-  readonly #members: Member[] = [];
-  /** Notices that some threads have not taken up yet: how many, by ticket. */
-  readonly #untaken = new Map<number, { left: number; resolve(): void }>();
-  #ticketCount = 0;
-  #isClosing = false;
-  ask!: (request: Request) => ReturnType<Writer["handle"]>;
-
-  constructor(parts: ServerParts, control: ControlMemory) {
-    this.#parts = parts;
-    this.#control = control;
-  }
-
-  start(role: Role, worker: number): Member {
-    const { config, variant, desk, version, onFatal } = this.#parts;
-    const control = this.#control.memory;
-    const workerData: WorkerStart = {
-      ...{ config, control, variant, desk, version, worker },
-      collections: [],
-    };
-    const file = new URL(`./${role}${extname(import.meta.url)}`, import.meta.url);
-    const thread = new Worker(file, { workerData, name: `${role}-${worker}` });
-    const member: Member = { role, thread };
-    thread.on("message", (message: FromWorker) => this.#read(member, message));
-    thread.on("error", (error) => onFatal(error as Error));
-    thread.on("exit", (code) => {
-      if (!this.#isClosing) onFatal(new Error(`the thread ${role}-${worker} ended with ${code}`));
-    });
-    this.#members.push(member);
-    return member;
-  }
-
-  listen(member: Member, port: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      member.heard = { resolve, reject };
-      this.#say(member, { kind: "listen", port });
-    });
-  }
-
-  /** Resolves when every thread has taken the notice up. */
-  announce(notice: Notice): Promise<void> {
-    if (this.#members.length === 0) return Promise.resolve();
-    const ticket = ++this.#ticketCount;
-    const taken = new Promise<void>((resolve) => {
-      this.#untaken.set(ticket, { left: this.#members.length, resolve });
-    });
-    for (const member of this.#members) this.#say(member, { kind: "notice", ticket, notice });
-    this.#control.ring();
-    return taken;
-  }
-
-  #say(member: Member, message: ToWorker): void {
-    member.thread.postMessage(message);
-  }
-
-  #read(member: Member, message: FromWorker): void {
-    if (message.kind === "request") void this.#answer(member, message.ticket, message.request);
-    else if (message.kind === "taken") this.#take(message.ticket);
-    else if (message.kind === "listening") member.heard?.resolve(message.port);
-    else if (message.kind === "refused") member.heard?.reject(fromPlain(message.error));
-    else member.closed?.();
-  }
-
-  async #answer(member: Member, ticket: number, request: Request): Promise<void> {
-    try {
-      this.#say(member, { kind: "answer", ticket, answer: await this.ask(request) });
-    } catch (error) {
-      const plain = toPlain(error);
-      if (plain.code === "INTERNAL") this.#parts.log.error({ err: error }, "a write failed");
-      this.#say(member, { kind: "refusal", ticket, error: plain });
-    }
-  }
-
-  #take(ticket: number): void {
-    const waiting = this.#untaken.get(ticket);
-    if (waiting === undefined || --waiting.left > 0) return;
-    this.#untaken.delete(ticket);
-    waiting.resolve();
-  }
-
-  /**
-   * Listeners finish what is in flight, for which the writer still answers; then the linkers end.
-   */
-  async close(): Promise<void> {
-    this.#isClosing = true;
-    await this.#closeAll("listenerWorker");
-    await this.#closeAll("linkerWorker");
-    await this.end();
-  }
-
-  async #closeAll(role: Role): Promise<void> {
-    const members = this.#members.filter((member) => member.role === role);
-    const closed = members.map(
-      (member) =>
-        new Promise<void>((resolve) => {
-          member.closed = resolve;
-          this.#say(member, { kind: "close" });
-        }),
-    );
-    this.#control.ring();
-    await Promise.all(closed);
-  }
-
-  async end(): Promise<void> {
-    this.#isClosing = true;
-    await Promise.all(this.#members.map(({ thread }) => thread.terminate()));
-  }
 }

@@ -1,32 +1,40 @@
 /**
- * The single writer. Each collection's writes wait in a queue; all that wait are decided, committed
- * to the journal as one group, applied in order and answered. A write with a condition is decided
- * against the state that the writes before it will have left (decisions.ts).
+ * The single writer. Each collection's writes wait in a queue; all that wait are decided, given to
+ * the keeper as one group (in strict mode one write and one fdatasync), applied in order and
+ * answered. A write with a condition is decided against the state that the writes before it will
+ * have left (decisions.ts). Whatever can refuse a write comes before the keeper has it, for after
+ * that nothing may fail.
  *
- * A new collection or shard is used only when every thread holds its memories.
+ * What concerns one collection goes in its lane, one piece of work after the other: groups of
+ * writes, making it, dropping it.
  */
 import type { Catalog } from "../collections/catalog.ts";
 import { apply, hasRoom } from "../collections/changes.ts";
-import {
-  type Collection,
-  type ShardMemories,
-  STATE_BYTES,
-  shardSettings,
-} from "../collections/collection.ts";
+import type { Collection } from "../collections/collection.ts";
 import type { CollectionSettings } from "../collections/database.ts";
 import { Decisions } from "../collections/decisions.ts";
-import { Rows } from "../collections/rows.ts";
-import { reserveMemory } from "../engine/memory.ts";
-import { formatShard } from "../engine/shard.ts";
+import { describeDifference, isSameSettings } from "../collections/settings.ts";
 import { OmenError } from "../errors.ts";
-import { readHeader, seal } from "../storage/frame.ts";
+import { type Crc32c, FRAME_PUT, readHeader, seal } from "../storage/frame.ts";
 import type { Answer, Notice, Request } from "./messages.ts";
+import type { Room } from "./room.ts";
+
+/** Where collections and frames outlive the process; without one all is in memory only. */
+export interface Keeper {
+  readonly crc32c: Crc32c;
+  /** When these return, any start finds it so. Throw STORAGE_FULL, READ_ONLY. */
+  create(name: string, settings: CollectionSettings): Promise<void>;
+  drop(name: string): Promise<void>;
+  commit(name: string, group: readonly Uint8Array[]): Promise<void>;
+  /** Asked before each frame is applied: an image may need the collection to stand still. */
+  standStill(name: string): Promise<void> | undefined;
+}
 
 export interface WriterOptions {
   readonly catalog: Catalog;
-  /** Threads that hold every shard. */
-  readonly workers: number;
-  readonly shardRows: number;
+  readonly room: Room;
+  readonly keeper?: Keeper;
+  readonly memoryBytesMax?: number;
   /** Resolves when every other thread has taken the notice up. */
   announce(notice: Notice): Promise<void>;
   /** Wakes the linkers. */
@@ -39,11 +47,17 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
+const MIB = 1024 * 1024;
+/** Of an id's place in tables and index, of the tail and of visited stamps: about, for a row. */
+const ROW_EXTRA_BYTES = 32;
+/** What a shard takes before it has a row: headers, and what threads need to search it. */
+const SHARD_BYTES = 256 * 1024;
+
 export class Writer {
   readonly #options: WriterOptions;
   readonly #queues = new Map<string, Waiting[]>();
-  /** Creating and dropping go one at a time. */
-  #catalogTurn: Promise<unknown> = Promise.resolve();
+  /** The last piece of work of each collection that has any. */
+  readonly #lanes = new Map<string, Promise<unknown>>();
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -51,26 +65,37 @@ export class Writer {
 
   /** Resolves when the request is carried out and visible to every reader. */
   handle(request: Request): Promise<Answer> {
+    const { name } = request;
     if (request.kind === "write") return this.#enqueue(request);
-    const turn = this.#catalogTurn.then(() =>
-      request.kind === "create"
-        ? this.#create(request.name, request.settings)
-        : this.#drop(request.name),
-    );
-    this.#catalogTurn = turn.catch(() => undefined);
-    return turn;
+    if (request.kind === "drop") return this.inLane(name, () => this.#drop(name));
+    return this.inLane(name, () => this.#create(name, request.settings));
+  }
+
+  /** Does the work when all that came before it for the collection is done. */
+  inLane<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const result = (this.#lanes.get(name) ?? Promise.resolve()).then(work);
+    const end = result
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#lanes.get(name) === end) this.#lanes.delete(name);
+      });
+    this.#lanes.set(name, end);
+    return result;
   }
 
   async #create(name: string, settings: CollectionSettings): Promise<Answer> {
-    const { catalog, announce } = this.#options;
+    const { catalog, room, keeper, announce } = this.#options;
     const present = catalog.get(name);
     if (present) {
-      if (isSame(present.settings, settings)) return { sequence: present.sequence, changed: 0 };
+      if (isSameSettings(present.settings, settings)) {
+        return { sequence: present.sequence, changed: 0 };
+      }
       const difference = describeDifference(present.settings, settings);
       throw new OmenError("COLLECTION_EXISTS", `collection ${name} exists with ${difference}`);
     }
-    const shards = [this.#newShard(settings)];
-    const parts = { name, settings, state: new SharedArrayBuffer(STATE_BYTES), shards };
+    this.#refusePast(this.#bytesHeld() + SHARD_BYTES);
+    const parts = room.newCollection(name, settings);
+    await keeper?.create(name, settings);
     // First here: a listener that has taken it up may send a write before the last one has.
     catalog.attach(parts);
     await announce({ kind: "attach", parts });
@@ -78,37 +103,13 @@ export class Writer {
   }
 
   async #drop(name: string): Promise<Answer> {
-    const { catalog, announce } = this.#options;
+    const { catalog, keeper, announce } = this.#options;
     const present = catalog.get(name);
     if (!present) return { sequence: 0, changed: 0 };
+    await keeper?.drop(name);
     catalog.detach(name);
     await announce({ kind: "detach", name });
     return { sequence: present.sequence, changed: 1 };
-  }
-
-  #newShard(settings: CollectionSettings): ShardMemories {
-    const { workers, shardRows, catalog } = this.#options;
-    const vectors = reserveMemory();
-    const wanted = shardSettings(settings, workers, shardRows);
-    const capacity = formatShard(catalog.thread.variant, vectors, wanted);
-    const rows = reserveMemory();
-    const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
-    Rows.format(rows, capacity, seed);
-    return { vectors, rows };
-  }
-
-  async #openShard(collection: Collection): Promise<void> {
-    this.#refuseDropped(collection);
-    const memories = this.#newShard(collection.settings);
-    await this.#options.announce({ kind: "attachShard", name: collection.name, memories });
-    collection.attach(memories);
-  }
-
-  /** It may have been dropped, and another made by its name, while the write waited. */
-  #refuseDropped(collection: Collection): void {
-    const { name } = collection;
-    if (this.#options.catalog.get(name) === collection) return;
-    throw new OmenError("COLLECTION_NOT_FOUND", `there is no collection ${name}`);
   }
 
   #enqueue(request: Request & { kind: "write" }): Promise<Answer> {
@@ -127,60 +128,84 @@ export class Writer {
   async #drain(name: string): Promise<void> {
     const queue = this.#queues.get(name)!;
     while (queue.length > 0) {
-      const group = queue.splice(0);
-      try {
-        await this.#carryOut(name, group);
-      } catch (error) {
-        for (const waiting of group) waiting.reject(error);
-      }
+      await this.inLane(name, async () => {
+        const group = queue.splice(0);
+        try {
+          await this.#carryOut(name, group);
+        } catch (error) {
+          for (const waiting of group) waiting.reject(error);
+        }
+      });
     }
     this.#queues.delete(name);
   }
 
   async #carryOut(name: string, group: readonly Waiting[]): Promise<void> {
-    const collection = this.#options.catalog.get(name);
+    const { catalog, room, keeper, ring } = this.#options;
+    const collection = catalog.get(name);
     if (!collection) throw new OmenError("COLLECTION_NOT_FOUND", `there is no collection ${name}`);
+    const accepted = this.#decide(collection, group);
+    if (accepted.length === 0) return;
+    const frames = accepted.map(({ request }) => request.frame);
+    await room.make(collection, frames);
+    await keeper?.commit(name, frames);
+    for (const { request, resolve } of accepted) {
+      await keeper?.standStill(name);
+      const changed = await apply(collection, request.frame);
+      ring();
+      resolve({ sequence: readHeader(request.frame).sequence, changed });
+    }
+  }
+
+  /** Refuses what cannot be, and seals the rest as the writes that come next. */
+  #decide(collection: Collection, group: readonly Waiting[]): Waiting[] {
+    const crc32c = this.#options.keeper?.crc32c ?? (() => 0);
     const accepted: Waiting[] = [];
     const decisions = new Decisions(
       collection,
       group.map(({ request }) => request),
     );
-    let sequence = collection.sequence;
+    let { sequence } = collection;
+    let bytes = this.#bytesHeld();
     for (const waiting of group) {
+      const { frame } = waiting.request;
       try {
         decisions.decide(waiting.request);
-        seal(waiting.request.frame, ++sequence, () => 0);
-        decisions.accept(waiting.request.frame, sequence);
+        bytes += this.#fit(collection, frame, bytes);
+        seal(frame, ++sequence, crc32c);
+        decisions.accept(frame, sequence);
         accepted.push(waiting);
       } catch (error) {
         waiting.reject(error);
       }
     }
-    for (const { request, resolve } of accepted) {
-      while (!hasRoom(collection, request.frame)) await this.#openShard(collection);
-      this.#refuseDropped(collection);
-      const changed = await apply(collection, request.frame);
-      this.#options.ring();
-      resolve({ sequence: readHeader(request.frame).sequence, changed });
-    }
+    return accepted;
   }
-}
 
-const SETTING_NAMES = [
-  "dimensions",
-  "metric",
-  "quantization",
-  "m",
-  "efConstruction",
-  "efSearch",
-] as const;
+  /** What all collections hold of the machine's memory; not counted where there is no limit. */
+  #bytesHeld(): number {
+    const { catalog, memoryBytesMax } = this.#options;
+    if (memoryBytesMax === undefined) return 0;
+    return catalog.list().reduce((sum, each) => sum + each.stats().memoryBytes, 0);
+  }
 
-function isSame(a: CollectionSettings, b: CollectionSettings): boolean {
-  return SETTING_NAMES.every((name) => a[name] === b[name]);
-}
+  /** What the frame's rows will take; throws MEMORY_LIMIT when it would pass the limit. */
+  #fit(collection: Collection, frame: Uint8Array, held: number): number {
+    const { memoryBytesMax } = this.#options;
+    const { kind, count, recordsBytes } = readHeader(frame);
+    if (memoryBytesMax === undefined || kind !== FRAME_PUT) return 0;
+    const rowBytes = (collection.parts.at(-1)?.shard.rowBytes ?? 0) + ROW_EXTRA_BYTES;
+    const shardBytes = hasRoom(collection, [frame]) ? 0 : SHARD_BYTES;
+    const bytes = recordsBytes + count * rowBytes + shardBytes;
+    this.#refusePast(held + bytes);
+    return bytes;
+  }
 
-function describeDifference(present: CollectionSettings, wanted: CollectionSettings): string {
-  return SETTING_NAMES.filter((name) => present[name] !== wanted[name])
-    .map((name) => `${name} ${present[name]}, not ${wanted[name]}`)
-    .join("; ");
+  #refusePast(bytes: number): void {
+    const { memoryBytesMax } = this.#options;
+    if (memoryBytesMax === undefined || bytes <= memoryBytesMax) return;
+    const [needed, limit] = [bytes, memoryBytesMax].map((each) => Math.ceil(each / MIB));
+    const message = `the write would bring the collections to ${needed} MiB of ${limit} MiB`;
+    throw new OmenError("MEMORY_LIMIT", `${message} (OMENDB_MEMORY_LIMIT_MB)`);
+  }
 }

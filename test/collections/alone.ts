@@ -13,6 +13,7 @@ import { chooseVariant, SHARED_VARIANTS, type Variant } from "../../src/engine/v
 import { encodePut, encodeRemove } from "../../src/storage/frame.ts";
 import { readVariant } from "../../src/threads/engineFiles.ts";
 import type { Answer } from "../../src/threads/messages.ts";
+import { Room } from "../../src/threads/room.ts";
 import { Writer } from "../../src/threads/writer.ts";
 
 export interface PlainRow {
@@ -36,8 +37,9 @@ export class Alone {
     const pause = () => this.onPause();
     this.catalog = new Catalog({ variant, worker: 0, pause });
     const { catalog } = this;
-    const options = { catalog, workers: 1, shardRows, announce: async () => {}, ring: () => {} };
-    this.writer = new Writer(options);
+    const announce = async () => {};
+    const room = new Room({ catalog, workers: 1, shardRows, announce });
+    this.writer = new Writer({ catalog, room, announce, ring: () => {} });
   }
 
   static async open(shardRows: number, settings: Partial<CollectionSettings>): Promise<Alone> {
