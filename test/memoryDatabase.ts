@@ -186,6 +186,10 @@ export class MemoryDatabase implements Database {
     return { deleted, sequence: collection.sequence };
   }
 
+  get snapshots(): never {
+    throw new OmenError("NO_DATA_PATH", "everything is in memory only");
+  }
+
   health(): Health {
     return this.healthNow;
   }

@@ -4,6 +4,7 @@
  * is the business of threads/.
  */
 import type { Filter } from "./filter.ts";
+import type { Snapshots } from "./snapshots.ts";
 
 export type Metric = "l2" | "cosine" | "dot";
 
@@ -103,6 +104,14 @@ export interface CollectionStats {
   readonly memoryBytes: number;
   readonly memory: MemoryBytes;
   readonly bytesPerVector: number;
+  /** With a data path only. */
+  readonly wal?: {
+    readonly bytes: number;
+    readonly records: number;
+    readonly oldestSequence: number;
+  };
+  /** The newest image that a start would load; none yet where it is missing. */
+  readonly lastSnapshot?: { readonly sequence: number; readonly ageSeconds: number };
 }
 
 /** A collection as a reader sees it. Every call reads the shared memory in place. */
@@ -148,6 +157,7 @@ export interface Database {
     terms?: Terms,
   ): Promise<{ deleted: number; sequence: number }>;
   health(): Health;
+  readonly snapshots: Snapshots;
   readonly threads: number;
   readonly wasmVariant: string;
 }

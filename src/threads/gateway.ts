@@ -16,6 +16,7 @@ import type {
   RowsToWrite,
   Terms,
 } from "../collections/database.ts";
+import type { Snapshots } from "../collections/snapshots.ts";
 import type { Config } from "../config.ts";
 import { OmenError } from "../errors.ts";
 import type { Control } from "../http/meters.ts";
@@ -58,6 +59,10 @@ export class Gateway implements Database {
 
   health(): Health {
     return this.#options.catalog.health;
+  }
+
+  get snapshots(): Snapshots {
+    return noSnapshots;
   }
 
   async create(name: string, settings: CollectionSettings): Promise<{ created: boolean }> {
@@ -137,6 +142,16 @@ export class Gateway implements Database {
     collection.admit(rows);
   }
 }
+
+const refuse = async (): Promise<never> => {
+  const message = "everything is in memory only; set OMENDB_PATH to a folder";
+  throw new OmenError("NO_DATA_PATH", message);
+};
+
+const noSnapshots: Snapshots = {
+  ...{ create: refuse, list: refuse, get: refuse, open: refuse },
+  ...{ receive: refuse, restore: refuse, delete: refuse },
+};
 
 function missing(name: string): OmenError {
   return new OmenError("COLLECTION_NOT_FOUND", `there is no collection ${name}`);
