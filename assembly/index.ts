@@ -106,13 +106,13 @@ export function reencode(count: u32): bool {
 }
 
 /**
- * The query lies at the worker's `query`; results lie at its `results`, nearest first, at most
- * `candidates`. Reads the state at `snapshot`.
+ * The query lies at the worker's `query`; results lie at its `results`, nearest first: the best k
+ * of `candidates` rows, and what is as far as the last of them. Reads the state at `snapshot`.
  */
-export function search(worker: u32, ef: u32, candidates: u32, snapshot: f64): u32 {
+export function search(worker: u32, ef: u32, candidates: u32, snapshot: f64, k: u32): u32 {
   const own = Worker.of(worker);
   own.snapshot = <u64>snapshot;
-  return Scan.search(own, ef, candidates);
+  return Scan.search(own, ef, candidates, k);
 }
 
 export function scan(worker: u32, from: u32, to: u32, k: u32, filtered: bool, snapshot: f64): u32 {

@@ -12,7 +12,15 @@ import { keyIn, poolEntry, poolReset, slotIn } from "./graph/pool";
 import { descend, entry, searchLayer } from "./graph/search";
 import { visit, visitedReset } from "./graph/visited";
 import { header, slotsUsed } from "./header";
-import { Careful, DotCodes, floatDistance, L2Codes, L2Floats, OtherFloats } from "./kernels/metric";
+import {
+  Careful,
+  DotCodes,
+  estimated,
+  floatDistance,
+  L2Codes,
+  L2Floats,
+  OtherFloats,
+} from "./kernels/metric";
 import * as L from "./layout";
 import { isStale, prepareQuery } from "./query";
 import { isVisible, stampOf, vectorOf } from "./row";
@@ -24,12 +32,14 @@ const ATTEMPTS = 4;
 /** While a row is rescored, the one so many places on is loaded, that many bytes of it. */
 const AHEAD: u32 = 2;
 const TOUCH_BYTES: u32 = 1024;
+/** Rows measured on float32, at least, before their differences from the codes are relied on. */
+const MEASURED_MIN: u32 = 8;
 
 /**
- * The nearest `candidates` rows by code, rescored on float32 and sorted, in `worker.results`.
- * Returns how many.
+ * The nearest rows by a walk of width `ef`, rescored on float32 and sorted, in `worker.results`:
+ * the best k of `candidates` rows by code, and what is as far as the last of them.
  */
-export function search(worker: Worker, ef: u32, candidates: u32): u32 {
+export function search(worker: Worker, ef: u32, candidates: u32, k: u32): u32 {
   worker.distances = 0;
   worker.moved = 0;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -42,7 +52,7 @@ export function search(worker: Worker, ef: u32, candidates: u32): u32 {
   }
   worker.exhausted = worker.poolSize - worker.poolDead < ef ? worker.poolSize : 0;
   heapSort(worker);
-  return rescore(worker, merge(worker, candidates));
+  return rescore(worker, merge(worker, candidates), k);
 }
 
 function walkGraph(worker: Worker, ef: u32): void {
@@ -62,8 +72,8 @@ function walkIn<S>(worker: Worker, door: u64, ef: u32): void {
 }
 
 /**
- * Merges pool and tail, both sorted, into `worker.order`: the nearest `wanted` distinct visible
- * slots.
+ * Merges pool and tail, both sorted, into `worker.order`: key << 32 | slot of the nearest `wanted`
+ * distinct visible rows.
  */
 function merge(worker: Worker, wanted: u32): u32 {
   visitedReset(worker);
@@ -81,30 +91,63 @@ function merge(worker: Worker, wanted: u32): u32 {
     else t++;
     const slot = slotIn(found);
     if (!visit(worker, slot) || !isVisible(slot, worker.snapshot)) continue;
-    store<u64>(worker.order + ((<usize>count) << 3), slot);
+    store<u64>(worker.order + ((<usize>count) << 3), ((<u64>keyIn(found)) << 32) | slot);
     count++;
   }
   return count;
 }
 
-/** Measures the slots in `worker.order` on float32 and leaves them sorted as results. */
-function rescore(worker: Worker, count: u32): u32 {
-  heapReset(worker, count);
+/**
+ * Measures the candidates in `worker.order` on float32, nearest by code first, and leaves the k
+ * nearest, and whatever is as far as the last of them, sorted as results.
+ *
+ * It stops where no later candidate can be among them. How far codes and float32 lie apart shows in
+ * the rows measured so far: a row is given up when its code is farther than the k-th row even after
+ * the greatest difference seen, and the whole spread of differences on top, are taken from it.
+ */
+function rescore(worker: Worker, count: u32, k: u32): u32 {
+  const measured = worker.pool;
+  let size: u32 = 0;
+  let least: f32 = Infinity;
+  let most: f32 = -Infinity;
+  heapReset(worker, min(k, count));
   for (let i: u32 = 0; i < count; i++) {
     const at = worker.order + ((<usize>i) << 3);
-    const slot = load<u32>(at);
+    const found = load<u64>(at);
+    const slot = slotIn(found);
+    const estimate = estimated(worker, keyIn(found));
+    if (size >= k && size >= MEASURED_MIN) {
+      const bar = fromOrderedBits(<u32>(load<u64>(worker.heap) >> 32));
+      if (estimate - (most + (most - least)) > bar) break;
+    }
     if (i + AHEAD < count) touchRow(worker, load<u32>(at + (AHEAD << 3)));
     const stamp = stampOf(slot);
     const distance = floatDistance(worker, slot);
     if (hasMoved(worker, slot, stamp)) continue;
+    least = min(least, estimate - distance);
+    most = max(most, estimate - distance);
     store<u32>(at, stamp, 4);
-    heapOffer(worker, orderedBits(distance), i);
+    const key = orderedBits(distance);
+    store<u64>(measured + ((<usize>size) << 3), ((<u64>key) << 32) | i);
+    heapOffer(worker, key, i);
+    size++;
+  }
+  return settle(worker, size);
+}
+
+/** Sorts the measured rows up to the farthest one in the heap, and writes them as results. */
+function settle(worker: Worker, size: u32): u32 {
+  const bar = worker.heapSize > 0 ? load<u64>(worker.heap) >> 32 : 0;
+  heapReset(worker, size);
+  for (let i: u32 = 0; i < size; i++) {
+    const entry = load<u64>(worker.pool + ((<usize>i) << 3));
+    if (entry >> 32 <= bar) heapOffer(worker, <u32>(entry >> 32), <u32>entry);
   }
   heapSort(worker);
   for (let i: u32 = 0; i < worker.heapSize; i++) {
     const found = load<u64>(worker.heap + ((<usize>i) << 3));
     const at = worker.order + ((<usize>(<u32>found)) << 3);
-    writeResult(worker, i, keyIn(found), load<u32>(at), load<u32>(at, 4));
+    writeResult(worker, i, keyIn(found), slotIn(load<u64>(at)), load<u32>(at, 4));
   }
   worker.resultCount = worker.heapSize;
   return worker.heapSize;

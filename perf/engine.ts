@@ -82,7 +82,7 @@ class EnginePeer implements Peer {
     const shard = this.#shard!;
     if (this.#ef !== ef) this.#plan(shard, k, ef);
     shard.setQuery(query);
-    const found = Math.min(k, shard.search(ef, this.#candidates, 1));
+    const found = Math.min(k, shard.search(ef, this.#candidates, 1, k));
     const slots: number[] = [];
     for (let place = 0; place < found; place++) slots.push(shard.resultSlot(place));
     return slots;

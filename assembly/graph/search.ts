@@ -11,7 +11,7 @@ import * as L from "../layout";
 import { countOf, degreeMax, hasDied, headOf, linkAt, listOf } from "../row";
 import { Worker } from "../worker";
 import { poolBar, poolInsert, poolPeek, poolReset, poolTake } from "./pool";
-import { visit, visitedReset } from "./visited";
+import { visit, visitedReset, visitList } from "./visited";
 
 /** Slot and top level of the entry point; NO_SLOT while the graph is empty. */
 // @ts-ignore: decorator
@@ -73,12 +73,7 @@ export function walk<S>(worker: Worker, level: u32): void {
     if (slot == L.NO_SLOT) return;
     const list = listOf(slot, level);
     const count = min<u32>(countOf(list), degreeMax(level));
-    let met: u32 = 0;
-    for (let i: u32 = 0; i < count; i++) {
-      const link = linkAt(list, i);
-      store<u32>(gather + ((<usize>met) << 2), link);
-      met += <u32>visit(worker, link);
-    }
+    const met = visitList(worker, list, count, gather);
     touchAll<S>(worker, met);
     worker.distances += met;
     measure<S>(worker, met);

@@ -9,7 +9,7 @@
  *
  * Cosine walks its codes with L2Codes, for they are codes of unit vectors.
  */
-import { fromOrderedBits, orderedBits } from "../codebook";
+import { fromOrderedBits, MODE_CODES, orderedBits } from "../codebook";
 import { Codebook, codebook, generation, header } from "../header";
 import * as L from "../layout";
 import { codeOf, flagsOf, generationOf, sumOf, vectorOf } from "../row";
@@ -29,6 +29,17 @@ export function floatDistance(worker: Worker, slot: u32): f32 {
   if (h.metric == L.METRIC_L2) return squaredL2(worker.query, vector, h.vectorStride);
   if (h.metric == L.METRIC_DOT) return -dot(worker.query, vector, h.vectorStride);
   return cosine(worker.query, vector, h.vectorStride, worker.inverseNorm);
+}
+
+/**
+ * A walk's key in units of the float32 distance, but for what is the same for all rows of a query.
+ */
+export function estimated(worker: Worker, key: u32): f32 {
+  if (worker.mode != MODE_CODES) return fromOrderedBits(key);
+  const scale = codebook(generation()).scale;
+  if (header().metric == L.METRIC_DOT) return scale * scale * changetype<DotCodes>(0).value(key);
+  const squared = scale * scale * changetype<L2Codes>(0).value(key);
+  return header().metric == L.METRIC_COSINE ? squared * 0.5 : squared;
 }
 
 /** Loads from the first cache lines; the rest of a long row follows by itself. */

@@ -110,7 +110,7 @@ function walk(collection: Collection, course: Course): Candidate[] {
   const { ef, candidates } = course.plan;
   for (const part of collection.parts) {
     part.shard.setQuery(course.query.vector);
-    const count = part.shard.search(ef, candidates, course.snapshot);
+    const count = part.shard.search(ef, candidates, course.snapshot, course.query.k);
     collect(part, Math.min(count, candidates), course, found);
     if (isCutOff(part)) course.isCutOff = true;
   }

@@ -30,7 +30,7 @@ export interface EngineExports extends DeskExports {
   learn(worker: number): void;
   isReencoding(): number;
   reencode(count: number): number;
-  search(worker: number, ef: number, candidates: number, snapshot: number): number;
+  search(worker: number, ef: number, candidates: number, snapshot: number, k: number): number;
   scan(
     worker: number,
     from: number,

@@ -178,12 +178,12 @@ export class Shard {
   }
 
   /**
-   * The nearest rows to the query by a walk of width `ef`: the best `candidates` by code, rescored
-   * on float32. Returns how many; `resultSlot` and the like read them, nearest first, until the
-   * next call.
+   * The nearest rows to the query by a walk of width `ef`: the best k among `candidates` by code,
+   * rescored on float32, and what is as far as the last of them. Returns how many; `resultSlot` and
+   * the like read them, nearest first, until the next call.
    */
-  search(ef: number, candidates: number, snapshot: number): number {
-    return this.engine.search(this.worker, ef, candidates, snapshot);
+  search(ef: number, candidates: number, snapshot: number, k = candidates): number {
+    return this.engine.search(this.worker, ef, candidates, snapshot, k);
   }
 
   /** Exact scan of slots from..to; with a bitmap, of the slots whose bit is set. */

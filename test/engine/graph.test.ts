@@ -22,6 +22,7 @@ import {
   SEED,
   scan,
   search,
+  searchPatiently,
   settleCodes,
   sift,
 } from "./trial.ts";
@@ -99,6 +100,20 @@ overVariants("graph", (name) => {
     const shard = linked(name, sift(), SIFT_ROWS);
     expect(recallAt(shard, firstQueries(sift(), 200))).to.be.at.least(RECALL_FLOOR);
     expect(shard.check()).to.equal(undefined);
+  });
+
+  it("answers as if float32 had been asked about every candidate, though it asks about few", () => {
+    for (const metric of METRICS) {
+      const dataset = clustered(2500, 128, metric);
+      const shard = linked(name, dataset);
+      let same = 0;
+      for (let index = 0; index < dataset.queries.count; index++) {
+        const query = rowAt(dataset.queries, index);
+        const all = new Set(searchPatiently(shard, query));
+        same += search(shard, query).filter((slot) => all.has(slot)).length;
+      }
+      expect(same / (dataset.queries.count * K), metric).to.be.at.least(0.995);
+    }
   });
 
   it("keeps recall where codes are too coarse for the data, learned early or late", () => {

@@ -112,7 +112,13 @@ export function search(
   { k = K, ef = EF, snapshot = 1 } = {},
 ): number[] {
   shard.setQuery(query);
-  return slotsOf(shard, shard.search(ef, Math.max(CANDIDATES, k), snapshot)).slice(0, k);
+  return slotsOf(shard, shard.search(ef, Math.max(CANDIDATES, k), snapshot, k)).slice(0, k);
+}
+
+/** As `search`, but float32 is asked about every candidate. */
+export function searchPatiently(shard: Shard, query: Float32Array, ef = EF): number[] {
+  shard.setQuery(query);
+  return slotsOf(shard, shard.search(ef, CANDIDATES, 1)).slice(0, K);
 }
 
 /** The slots that an exact scan at `snapshot` finds, nearest first. */
