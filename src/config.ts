@@ -6,6 +6,13 @@
 import { availableParallelism } from "node:os";
 import type { Metric } from "./collections/database.ts";
 import { OmenError } from "./errors.ts";
+import {
+  findHalf,
+  GUARD_SETTINGS,
+  type GuardConfig,
+  isGuarded,
+  SECRET_SETTINGS,
+} from "./guarding.ts";
 import { type Kind, oneOf, originList, proxies, text, truth, wholeNumber } from "./kinds.ts";
 
 const MIB = 1024 * 1024;
@@ -16,11 +23,10 @@ const OTHERS = new Set(["OMENDB_URL"]);
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 /** SETTINGS says what each means; a setting without a default is undefined. */
-export interface Config {
+export interface Config extends GuardConfig {
   readonly host: string;
   readonly port: number;
   readonly path?: string;
-  readonly apiKey?: string;
   readonly metric: Metric;
   readonly safety: "strict" | "normal";
   readonly threads: number;
@@ -31,7 +37,6 @@ export interface Config {
   readonly corsOrigins: readonly string[];
   readonly bodyBytesMax: number;
   readonly memoryBytesMax?: number;
-  readonly rateLimit: number;
   readonly trustProxy?: number | readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly metricsPublic: boolean;
@@ -69,7 +74,7 @@ export interface SettingDescription {
 const SETTINGS: Record<string, Setting> = {
   HOST: {
     ...{ key: "host", byDefault: "127.0.0.1", kind: text(1, 255) },
-    help: "address to listen on; anything but loopback needs OMENDB_API_KEY",
+    help: "address to listen on; anything but loopback needs a credential configured",
   },
   PORT: {
     ...{ key: "port", byDefault: "8000", kind: wholeNumber(0, 65_535) },
@@ -79,10 +84,7 @@ const SETTINGS: Record<string, Setting> = {
     ...{ key: "path", shown: "none (in memory)", kind: text(1, 4096) },
     help: "folder that holds the data, one server at a time",
   },
-  API_KEY: {
-    ...{ key: "apiKey", ...none, kind: text(1, 512, "ASCII characters", /^[!-~]([ -~]*[!-~])?$/) },
-    help: "the key that clients must send",
-  },
+  ...GUARD_SETTINGS,
   METRIC: {
     ...{ key: "metric", byDefault: "l2", kind: oneOf(["l2", "cosine", "dot"]) },
     help: "metric of a collection made by its first write: l2, cosine or dot",
@@ -122,10 +124,6 @@ const SETTINGS: Record<string, Setting> = {
   MEMORY_LIMIT_MB: {
     ...{ key: "memoryBytesMax", ...none, kind: wholeNumber(16, 1 << 26, MIB) },
     help: "memory for all collections, in MiB; a write past it is refused",
-  },
-  RATE_LIMIT: {
-    ...{ key: "rateLimit", byDefault: "0", kind: wholeNumber(0, 1_000_000) },
-    help: "requests a second for each key or address; 0 is off",
   },
   TRUST_PROXY: {
     ...{ key: "trustProxy", ...none, kind: proxies() },
@@ -192,6 +190,8 @@ export function readConfig(
     if (value === undefined) refuse(`${shown}: expected ${kind.expected}, got ${quote(key, text)}`);
     config[key] = value;
   }
+  const half = findHalf(config as unknown as Config, new Set(given.keys()));
+  if (half !== undefined) refuse(half);
   return Object.freeze(refuseOpenBind(config as unknown as Config));
 }
 
@@ -218,9 +218,10 @@ export function isLoopback(host: string): boolean {
 }
 
 function refuseOpenBind(config: Config): Config {
-  if (config.apiKey !== undefined || isLoopback(config.host)) return config;
+  if (isGuarded(config) || isLoopback(config.host)) return config;
   return refuse(
-    `OMENDB_HOST: ${config.host} can be reached from other machines, so OMENDB_API_KEY must be set`,
+    `OMENDB_HOST: ${config.host} can be reached from other machines, so OMENDB_API_KEY, ` +
+      "OMENDB_KEYS_FILE or a source of token keys must be set",
   );
 }
 
@@ -238,7 +239,7 @@ function refuse(sentence: string): never {
 
 /** A key never reaches a log, not even a wrong one. */
 function quote(key: keyof Config, text: string): string {
-  return key === "apiKey" ? `${text.length} characters` : JSON.stringify(text);
+  return SECRET_SETTINGS.has(key) ? `${text.length} characters` : JSON.stringify(text);
 }
 
 const variableOf = (name: string) => PREFIX + name;

@@ -38,6 +38,7 @@ export const ERRORS = {
   STARTING: { status: 503, title: "The server is still loading" },
   OVERLOADED: { status: 503, title: "The server is behind; try again later" },
   SHUTTING_DOWN: { status: 503, title: "The server is shutting down" },
+  ISSUER_UNAVAILABLE: { status: 503, title: "The token cannot be checked now" },
   READ_ONLY: { status: 503, title: "Writes are refused after a disk fault" },
   STORAGE_FULL: { status: 507, title: "There is no room left" },
   MEMORY_LIMIT: { status: 507, title: "The write would pass the memory limit" },

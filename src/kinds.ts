@@ -34,6 +34,14 @@ export function truth(): Kind {
 
 const listed = (given: string) => given.split(",").flatMap((part) => part.trim() || []);
 
+export function listOf(kind: Kind): Kind {
+  const read = (given: string) => {
+    const values = listed(given).map((part) => kind.read(part));
+    return values.length > 0 && !values.includes(undefined) ? values : undefined;
+  };
+  return { expected: `${kind.expected}, with commas between`, read };
+}
+
 export function originList(): Kind {
   const isOrigin = (part: string) => part === "*" || URL.parse(part)?.origin === part;
   const read = (given: string) => (listed(given).every(isOrigin) ? listed(given) : undefined);

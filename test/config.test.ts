@@ -66,7 +66,9 @@ describe("config", () => {
 
   it("binds to other machines only with a key", () => {
     for (const host of ["0.0.0.0", "::", "192.168.0.7", "example.org", "127.0.0.1.example.org"]) {
-      expect(refusal({ OMENDB_HOST: host })).to.contain("OMENDB_API_KEY must be set");
+      expect(refusal({ OMENDB_HOST: host })).to.match(
+        /OMENDB_API_KEY, OMENDB_KEYS_FILE or .* must be set/,
+      );
       expect(readConfig({ OMENDB_HOST: host, OMENDB_API_KEY: "a key" }).host).to.equal(host);
     }
     for (const host of ["127.8.0.1", "::1", "localhost"]) readConfig({ OMENDB_HOST: host });

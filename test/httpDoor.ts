@@ -2,9 +2,11 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { pino } from "pino";
+import { Access, type AccessTexts } from "../src/access/access.ts";
 import { readConfig } from "../src/config.ts";
 import { Desk } from "../src/engine/desk.ts";
 import { createApp } from "../src/http/app.ts";
+import { createAudit } from "../src/http/audit.ts";
 import { BodyReader } from "../src/http/body.ts";
 import { createHttpServer } from "../src/http/server.ts";
 import { ControlMemory } from "../src/threads/control.ts";
@@ -16,6 +18,7 @@ export interface OpenDoor {
   readonly port: number;
   readonly database: MemoryDatabase;
   readonly control: ControlMemory;
+  readonly access: Access;
   /** Lines of the log, parsed. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into lines of every shape
   readonly lines: any[];
@@ -28,7 +31,7 @@ const doors = new Set<OpenDoor>();
 /** `settings` are without their prefix. Several doors may share one control and one database. */
 export async function openDoor(
   settings: Record<string, string | number> = {},
-  shared: { database?: MemoryDatabase; control?: ControlMemory } = {},
+  shared: { database?: MemoryDatabase; control?: ControlMemory; texts?: AccessTexts } = {},
 ): Promise<OpenDoor> {
   const named = Object.entries(settings).map(([name, value]) => [`OMENDB_${name}`, `${value}`]);
   const config = readConfig(Object.fromEntries(named));
@@ -41,14 +44,25 @@ export async function openDoor(
     gatheredBytesMax: 4 * config.bodyBytesMax,
     totalMs: config.requestTimeoutMs,
   });
-  const app = createApp({ database, config, control, bodies, log, version: "0.0.0-test" });
+  const access = new Access(config, shared.texts);
+  const audit = createAudit(config, log);
+  const app = createApp({
+    access,
+    audit,
+    database,
+    config,
+    control,
+    bodies,
+    log,
+    version: "0.0.0-test",
+  });
   const { server, close } = createHttpServer(app, config);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const connections: Connection[] = [];
   const door: OpenDoor = {
-    ...{ port, database, control, lines },
+    ...{ port, database, control, lines, access },
     connect: (headers) => {
       const connection = connect(port, headers);
       connections.push(connection);

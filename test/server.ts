@@ -160,7 +160,12 @@ function exchange(options: object, bytes: Uint8Array | undefined): Promise<Answe
         const text = Buffer.concat(parts).toString("utf8");
         const { statusCode: status = 0, headers } = incoming;
         const isJson = /\bjson\b/.test(headers["content-type"] ?? "");
-        resolve({ status, headers, text, body: isJson ? JSON.parse(text) : undefined });
+        resolve({
+          status,
+          headers,
+          text,
+          body: isJson && text !== "" ? JSON.parse(text) : undefined,
+        });
       });
     });
     outgoing.on("error", reject);

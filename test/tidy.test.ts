@@ -28,14 +28,19 @@ const ROOMS: Record<string, readonly string[]> = {
   "src/engine": [],
   "src/storage": [],
   "src/collections": ["src/engine", "src/storage"],
-  "src/http": ["src/collections", "src/config.ts"],
-  "src/threads": ["src/http", "src/collections", "src/engine", "src/storage", "src/config.ts"],
+  "src/access": ["src/guarding.ts"],
+  "src/http": ["src/access", "src/collections", "src/config.ts"],
+  "src/threads": [
+    ...["src/http", "src/access", "src/collections", "src/engine", "src/storage"],
+    "src/config.ts",
+  ],
   "src/client": [],
   "src/cli": [
     ...["src/threads", "src/collections", "src/engine", "src/storage", "src/client"],
-    "src/config.ts",
+    ...["src/access", "src/config.ts"],
   ],
-  "src/config.ts": ["src/collections", "src/kinds.ts"],
+  "src/config.ts": ["src/collections", "src/guarding.ts", "src/kinds.ts"],
+  "src/guarding.ts": ["src/kinds.ts"],
   "src/kinds.ts": [],
 };
 

@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { EXIT, EXIT_MEANINGS, type ExitCode, failureOf } from "./exit.ts";
+import { addKeys } from "./keys.ts";
 import { printNote } from "./output.ts";
 import { readVersion } from "./platform.ts";
 import { addServe } from "./serve.ts";
@@ -15,7 +16,7 @@ export interface Ending {
   exit: ExitCode;
 }
 
-const COMMANDS = [addServe, addWal];
+const COMMANDS = [addServe, addWal, addKeys];
 
 const HELP = `
 Exit codes:

@@ -7,7 +7,7 @@ import { type Config, describeSettings, readConfig } from "../config.ts";
 import { OmenError } from "../errors.ts";
 import { loadEngine } from "../threads/engineFiles.ts";
 import { createLog } from "../threads/log.ts";
-import { startServer } from "../threads/supervisor.ts";
+import { type RunningServer, startServer } from "../threads/supervisor.ts";
 import { EXIT, type ExitCode, UsageError } from "./exit.ts";
 import { readVersion } from "./platform.ts";
 import type { Ending } from "./program.ts";
@@ -55,7 +55,9 @@ async function serve(config: Config): Promise<ExitCode> {
   const log = createLog(config);
   const engine = loadEngine();
   const version = readVersion();
-  const server = await startServer({
+  let server: RunningServer | undefined;
+  process.on("SIGHUP", () => server?.reload());
+  server = await startServer({
     ...{ config, log, version },
     ...engine,
     onFatal(error) {

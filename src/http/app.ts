@@ -7,10 +7,13 @@ import { randomBytes } from "node:crypto";
 import express, { type Express, type RequestHandler, type Response, Router } from "express";
 import helmet from "helmet";
 import type { Logger } from "pino";
+import type { Access } from "../access/access.ts";
 import { OmenError } from "../errors.ts";
-import { createGuard, createRateLimit } from "./auth.ts";
+import type { Audit } from "./audit.ts";
+import { createGate, createGuard, refuseKeyInUrl } from "./auth.ts";
 import { allowOrigins } from "./cors.ts";
 import type { Door, Handlers } from "./door.ts";
+import { createRateLimit } from "./limits.ts";
 import { createRequestLog, type RequestLog } from "./log.ts";
 import { createMetrics, NO_OPERATION, observeRequest } from "./metrics.ts";
 import { methodsAt, type OperationName, operationNames, operationOf } from "./operations.ts";
@@ -22,13 +25,15 @@ import { vectorRoutes } from "./routes/vectors.ts";
 
 export interface AppParts extends Door {
   readonly log: Logger;
+  readonly access: Access;
+  readonly audit: Audit;
 }
 
 const REQUEST_ID = /^[\w.:+/=-]{1,128}$/;
 
 /** One app a listener thread; all of them share what `control` and `database` hold. */
 export function createApp(parts: AppParts): Express {
-  const { database, config, control, version } = parts;
+  const { database, config, control, version, access, audit } = parts;
   const metrics = createMetrics(database, control, version);
   const handlers: Handlers<OperationName> = {
     ...searchRoutes(parts),
@@ -37,7 +42,7 @@ export function createApp(parts: AppParts): Express {
     ...systemRoutes(parts, metrics),
   };
   const requestLog = createRequestLog(parts.log);
-  const guard = createGuard(config, control);
+  const guard = createGuard(access, control);
   const rateLimit = createRateLimit(config, control);
   const gates = rateLimit === undefined ? [guard] : [guard, rateLimit];
 
@@ -64,17 +69,20 @@ export function createApp(parts: AppParts): Express {
   const verbs = Router(options);
   const server = Router(options);
   for (const [index, name] of operationNames.entries()) {
-    const { scope, method, path, isOpen } = operationOf(name);
+    const operation = operationOf(name);
+    const { scope, method, path } = operation;
     const enter: RequestHandler = (_request, response, next) => {
       response.locals.operation = index;
       next();
     };
     const isUnguarded =
-      isOpen ||
+      operation.role === "anyone" ||
       (name === "metrics" && config.metricsPublic) ||
       (name === "openapi" && config.docsPublic);
     const needed = isAnsweredAtStart(name) ? [] : [whenLoaded];
-    const chain = [enter, ...(isUnguarded ? [] : gates), ...needed, handlers[name]];
+    const watch = audit.of(name, operation) ?? [];
+    const held = isUnguarded ? [] : [...gates, createGate(operation)];
+    const chain = [enter, watch, ...held, ...needed, handlers[name]].flat();
     const router = scope === "collection" ? verbs : server;
     router[method](path.replaceAll(/\{(\w+)\}/g, ":$1"), ...chain);
   }
@@ -113,6 +121,7 @@ function begin(requestLog: RequestLog, { control }: AppParts): RequestHandler {
     for (const [name, value] of safeHeaders) response.setHeader(name, value);
     response.once("close", count);
     requestLog.begun(request, response);
+    refuseKeyInUrl(request);
     next();
   };
 }

@@ -1,96 +1,120 @@
 /**
- * Who may call: a key in X-API-Key or as a bearer token, compared in constant time as SHA-256
- * digests, so that neither its length nor its beginning can be measured.
+ * Who may call: one credential, in X-API-Key or as a bearer token, found by the thread's Access.
+ * A collection that its holder may not see is not there for him; what his role does not reach is
+ * forbidden. All of it happens before a body is read.
  *
- * Wrong keys are counted per address. Past the budget they are answered 429, so that nobody tries
- * keys at speed; a valid key is looked at first and never waits behind somebody else's mistakes.
- * All of it happens before a body is read.
+ * Wrong credentials are counted per address. Past the budget they are answered 429, so that nobody
+ * tries keys at speed; a valid one is looked at first and never waits behind somebody else's
+ * mistakes.
  */
-import { hash, timingSafeEqual } from "node:crypto";
-import type { Request, RequestHandler } from "express";
-import { ipKeyGenerator, rateLimit, type Store } from "express-rate-limit";
-import type { Config } from "../config.ts";
+import type { Request, RequestHandler, Response } from "express";
+import type { Access } from "../access/access.ts";
+import { type Grant, mayAct, sees } from "../access/grant.ts";
 import { OmenError } from "../errors.ts";
+import { addressOf, collectionName, grantOf, refuseMissing } from "./door.ts";
 import type { Control } from "./meters.ts";
+import type { Operation } from "./operations.ts";
 import { Windows } from "./windows.ts";
 
 const FAILURES_MAX = 20;
 const FAILURE_WINDOW_MS = 60_000;
-const RATE_WINDOW_MS = 1000;
+/** Query parameters that people put keys in. */
+const KEY_PARAMETER =
+  /[?&](?:(x[-_])?(api|access|auth|id)?[-_]?(key|token)|authorization|bearer|jwt|secret)=/i;
 
-const sha256 = (text: string): Buffer => hash("sha256", text, "buffer");
-
-/** Lets a request with a valid key pass; without a key configured, every request. */
-export function createGuard(config: Config, control: Control): RequestHandler {
-  if (config.apiKey === undefined) return (_request, _response, next) => next();
-  const expected = sha256(config.apiKey);
+/** Lets a request with a valid credential pass; without any configured, every request. */
+export function createGuard(access: Access, control: Control): RequestHandler {
+  if (access.isOpen) return (_request, _response, next) => next();
   const failures = new Windows(control.failureCells, control.seed, FAILURE_WINDOW_MS);
-  return (request, response, next) => {
-    const offered = keyOf(request);
-    if (offered !== undefined && timingSafeEqual(sha256(offered), expected)) {
-      response.locals.isKnown = true;
-      return next();
-    }
+
+  function refuse(error: unknown, request: Request): never {
+    if (!(error instanceof OmenError) || error.code !== "UNAUTHENTICATED") throw error;
     control.count("authFailures");
+    const { count, msLeft } = failures.add(addressOf(request));
+    if (count <= FAILURES_MAX) throw error;
+    control.count("rateLimited");
+    throw new OmenError("RATE_LIMITED", "too many wrong credentials from this address", {
+      retryAfterSeconds: msLeft / 1000,
+    });
+  }
+
+  async function wait(finding: Promise<Grant>, request: Request, response: Response) {
+    try {
+      response.locals.grant = await finding;
+    } catch (error) {
+      refuse(error, request);
+    }
+  }
+
+  return (request, response, next) => {
+    const offered = credentialOf(request);
     if (offered === undefined) {
+      control.count("authFailures");
       throw new OmenError(
         "UNAUTHENTICATED",
         "send the key as X-API-Key, or as Authorization: Bearer",
       );
     }
-    const { count, msLeft } = failures.add(addressOf(request));
-    if (count <= FAILURES_MAX) throw new OmenError("UNAUTHENTICATED", "the key is not valid");
-    control.count("rateLimited");
-    throw new OmenError("RATE_LIMITED", "too many wrong keys from this address", {
-      retryAfterSeconds: msLeft / 1000,
-    });
+    let found: Grant | Promise<Grant>;
+    try {
+      found = access.identify(offered);
+    } catch (error) {
+      refuse(error, request);
+    }
+    if (found instanceof Promise) return wait(found, request, response).then(() => next());
+    response.locals.grant = found;
+    next();
   };
 }
 
-/** One budget for each key or address over all listener threads; undefined when it is off. */
-export function createRateLimit(config: Config, control: Control): RequestHandler | undefined {
-  if (config.rateLimit === 0) return undefined;
-  const windows = new Windows(control.requestCells, control.seed, RATE_WINDOW_MS);
-  return rateLimit({
-    windowMs: RATE_WINDOW_MS,
-    limit: config.rateLimit,
-    identifier: "requests",
-    standardHeaders: "draft-8",
-    legacyHeaders: false,
-    validate: false,
-    keyGenerator: (request, response) => (response.locals.isKnown ? "key" : addressOf(request)),
-    store: storeOf(windows),
-    handler: (_request, _response, next) => {
-      control.count("rateLimited");
-      next(
-        new OmenError("RATE_LIMITED", `more than ${config.rateLimit} requests a second`, {
-          retryAfterSeconds: RATE_WINDOW_MS / 1000,
-        }),
-      );
-    },
-  });
-}
-
-function storeOf(windows: Windows): Store {
-  const hits = (key: string, by: number) => {
-    const { count, msLeft } = windows.add(key, by);
-    return { totalHits: count, resetTime: new Date(Date.now() + msLeft) };
-  };
-  return {
-    localKeys: false,
-    increment: (key) => hits(key, 1),
-    decrement: (key) => void hits(key, -1),
-    resetKey: (key) => void hits(key, Number.NEGATIVE_INFINITY),
+/** What the operation asks of the caller. */
+export function createGate({ role, scope, path }: Operation): RequestHandler {
+  const isOfCollection = scope === "collection" || path.includes("{collection}");
+  return (request, response, next) => {
+    const grant = grantOf(response);
+    if (grant === undefined || role === "anyone") return next();
+    if (isOfCollection && !sees(grant, collectionName(request))) {
+      refuseMissing(collectionName(request));
+    }
+    if (mayAct(grant, role)) return next();
+    const has = grant.role === undefined ? "has no role here" : `is of a ${grant.role}`;
+    throw new OmenError("FORBIDDEN", `the credential ${has}, and this needs the role ${role}`);
   };
 }
 
-function keyOf(request: Request): string | undefined {
+/** URLs end in logs of proxies and in histories of browsers, so a key in one is not a key. */
+export function refuseKeyInUrl(request: Request): void {
+  const { url } = request;
+  const start = url.indexOf("?");
+  if (start < 0 || !KEY_PARAMETER.test(decoded(url.slice(start)))) return;
+  throw new OmenError(
+    "INVALID_REQUEST",
+    "a credential in the query string is refused: send it as X-API-Key or Authorization: Bearer",
+  );
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Of the only header that holds one: of two, nobody knows which was meant. */
+function credentialOf(request: Request): string | undefined {
+  const { rawHeaders } = request;
+  let found = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const { length } = rawHeaders[index]!;
+    if (length !== 9 && length !== 13) continue;
+    const name = rawHeaders[index]!.toLowerCase();
+    if (name === "x-api-key" || name === "authorization") found++;
+  }
+  if (found > 1) {
+    throw new OmenError("INVALID_REQUEST", "expected one credential, got several headers with one");
+  }
   const { "x-api-key": key, authorization } = request.headers;
   if (typeof key === "string" && key !== "") return key;
   return authorization?.match(/^bearer +(.+)$/i)?.[1];
-}
-
-/** An IPv6 client owns a whole network, so the network is what is counted. */
-function addressOf(request: Request): string {
-  return ipKeyGenerator(request.ip ?? "unknown");
 }

@@ -1,5 +1,7 @@
 /** What the routes are given, and the few questions that all of them ask of it. */
 import type { Request, RequestHandler, Response } from "express";
+import { ipKeyGenerator } from "express-rate-limit";
+import { type Grant, sees } from "../access/grant.ts";
 import type { CollectionSettings, CollectionView, Database } from "../collections/database.ts";
 import type { Config } from "../config.ts";
 import { OmenError } from "../errors.ts";
@@ -17,6 +19,21 @@ export interface Door {
 }
 
 export type Handlers<Names extends OperationName> = Record<Names, RequestHandler>;
+
+/** What the caller may do; undefined where no credential is configured or needed. */
+export function grantOf(response: Response): Grant | undefined {
+  return response.locals.grant;
+}
+
+export function maySee(response: Response, collection: string): boolean {
+  const grant = grantOf(response);
+  return grant === undefined || sees(grant, collection);
+}
+
+/** An IPv6 client owns a whole network, so the network is what is counted. */
+export function addressOf(request: Request): string {
+  return ipKeyGenerator(request.ip ?? "unknown");
+}
 
 /** The collection that the root's endpoints act on, and that its first write makes. */
 export const DEFAULT_COLLECTION = "default";

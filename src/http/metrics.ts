@@ -34,7 +34,8 @@ interface Value {
 }
 
 export interface Metrics {
-  text(): Promise<string>;
+  /** Of the collections that the caller may see, and of the server. */
+  text(isSeen: (collection: string) => boolean): Promise<string>;
 }
 
 /** Series of requests that no operation answers. */
@@ -68,7 +69,20 @@ export function createMetrics(database: Database, control: Control, version: str
   }
   addDatabase(add, database);
   addProcess(add, control, version);
-  return { text: () => registry.metrics() };
+  return {
+    async text(isSeen) {
+      const text = await registry.metrics();
+      const names = database.collections().map(({ name }) => name);
+      const hidden = new Set(names.filter((name) => !isSeen(name)));
+      if (hidden.size === 0) return text;
+      const isHidden = (line: string) =>
+        hidden.has(line.match(/\{collection="([^"]*)"/)?.[1] ?? "");
+      return text
+        .split("\n")
+        .filter((line) => !isHidden(line))
+        .join("\n");
+    },
+  };
 }
 
 /** Measures this thread's event loop for the metrics of all; returns how to stop. */

@@ -23,7 +23,10 @@ const OUR_NAMES: Record<schemas.OurKind, string> = {
 };
 
 /** Any operation may answer these. */
-const ANYWHERE: readonly ErrorCode[] = ["UNAUTHENTICATED", "RATE_LIMITED", "INTERNAL"];
+const ANYWHERE: readonly ErrorCode[] = [
+  ...(["UNAUTHENTICATED", "FORBIDDEN", "RATE_LIMITED"] as const),
+  ...(["ISSUER_UNAVAILABLE", "INTERNAL"] as const),
+];
 const WITH_BODY: readonly ErrorCode[] = [
   ...(["INVALID_REQUEST", "INVALID_JSON", "BODY_TOO_LARGE"] as const),
   ...(["UNSUPPORTED_MEDIA_TYPE", "REQUEST_TIMEOUT"] as const),
@@ -72,7 +75,8 @@ export function openApiDocument(version: string): Json {
 }
 
 function describe(operation: Operation, path: string): Json {
-  const { summary, description, body, isOpen } = operation;
+  const { summary, description, body, role } = operation;
+  const isOpen = role === "anyone";
   const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,
     in: "path",
@@ -85,7 +89,7 @@ function describe(operation: Operation, path: string): Json {
   return {
     summary,
     ...(description === undefined ? {} : { description }),
-    ...(isOpen ? { security: [] } : {}),
+    ...(isOpen ? { security: [] } : { "x-role": role }),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined
       ? {}
@@ -109,8 +113,8 @@ function answersOf({ answers }: Operation): Json {
   );
 }
 
-function problemsOf({ body, isOpen, errors = [], answers }: Operation): Json {
-  const codes = [...errors, ...(body ? WITH_BODY : []), ...(isOpen ? [] : ANYWHERE)];
+function problemsOf({ body, role, errors = [], answers }: Operation): Json {
+  const codes = [...errors, ...(body ? WITH_BODY : []), ...(role === "anyone" ? [] : ANYWHERE)];
   const byStatus = Map.groupBy(new Set(codes), (code) => ERRORS[code].status);
   return Object.fromEntries(
     [...byStatus]

@@ -6,6 +6,7 @@
  * Verbs of a collection stand twice: at the root for the collection `default`, and under
  * /collections/{collection}. The hot ones come first, because Express tries routes in order.
  */
+import type { Role } from "../access/grant.ts";
 import type { ErrorCode } from "../errors.ts";
 import * as schemas from "./schemas.ts";
 
@@ -14,8 +15,10 @@ export interface Operation {
   /** As OpenAPI writes it. */
   readonly path: string;
   readonly scope: "server" | "collection";
-  /** Needs no key, and no rate limit holds it back. */
-  readonly isOpen?: true;
+  /** What a caller must be at least; "anyone" needs no key, and no rate limit holds it back. */
+  readonly role: Role | "anyone";
+  /** Goes to the audit log although a writer may do it; what admins change always goes there. */
+  readonly isDestructive?: true;
   readonly summary: string;
   readonly description?: string;
   readonly body?: schemas.TSchema;
@@ -37,7 +40,7 @@ const searchErrors = [
 
 export const OPERATIONS = {
   search: {
-    ...{ method: "post", path: "/search", scope: "collection" },
+    ...{ method: "post", path: "/search", scope: "collection", role: "reader" },
     summary: "Find the nearest rows",
     description:
       "Fewer than k come back only when fewer than k rows match. Before the first write the " +
@@ -45,7 +48,7 @@ export const OPERATIONS = {
     ...{ body: schemas.SearchBody, answers: { 200: schemas.Found }, errors: searchErrors },
   },
   addRow: {
-    ...{ method: "post", path: "/vectors/add", scope: "collection" },
+    ...{ method: "post", path: "/vectors/add", scope: "collection", role: "writer" },
     summary: "Write one row",
     description:
       "The answer comes when every later search on any connection finds the row. The first write " +
@@ -55,7 +58,7 @@ export const OPERATIONS = {
     ...{ body: schemas.AddBody, answers: { 200: schemas.Added }, errors: writeErrors },
   },
   addRows: {
-    ...{ method: "post", path: "/vectors/batch", scope: "collection" },
+    ...{ method: "post", path: "/vectors/batch", scope: "collection", role: "writer" },
     summary: "Write many rows, all or none",
     description: "An id may come once in a batch. Makes the collection `default` as one row does.",
     body: schemas.BatchBody,
@@ -63,14 +66,14 @@ export const OPERATIONS = {
     errors: [...writeErrors, "BATCH_EMPTY", "DUPLICATE_ID"],
   },
   searchMany: {
-    ...{ method: "post", path: "/search/batch", scope: "collection" },
+    ...{ method: "post", path: "/search/batch", scope: "collection", role: "reader" },
     summary: "Several searches at once",
     body: schemas.SearchBatchBody,
     answers: { 200: schemas.FoundBatch },
     errors: [...searchErrors, "BATCH_EMPTY"],
   },
   getRows: {
-    ...{ method: "post", path: "/vectors/get", scope: "collection" },
+    ...{ method: "post", path: "/vectors/get", scope: "collection", role: "reader" },
     summary: "Rows by their ids",
     description: "null stands where no row has the id. Also reaches ids that URLs rewrite: `..`.",
     body: schemas.GetBody,
@@ -78,7 +81,8 @@ export const OPERATIONS = {
     errors: ["INVALID_ID", "BATCH_EMPTY", "COLLECTION_NOT_FOUND"],
   },
   deleteRows: {
-    ...{ method: "post", path: "/vectors/delete", scope: "collection" },
+    ...{ method: "post", path: "/vectors/delete", scope: "collection", role: "writer" },
+    isDestructive: true,
     summary: "Delete rows by their ids",
     description: "Ids that no row has are passed over; `deleted` counts the rows that went.",
     body: schemas.DeleteBody,
@@ -86,7 +90,7 @@ export const OPERATIONS = {
     errors: ["INVALID_ID", "BATCH_EMPTY", "COLLECTION_NOT_FOUND", "READ_ONLY"],
   },
   getRow: {
-    ...{ method: "get", path: "/vectors/{id}", scope: "collection" },
+    ...{ method: "get", path: "/vectors/{id}", scope: "collection", role: "reader" },
     summary: "One row",
     description:
       "The ETag is the row's version, and If-None-Match is answered 304 while it holds. An id in " +
@@ -98,7 +102,7 @@ export const OPERATIONS = {
     ],
   },
   patchRow: {
-    ...{ method: "patch", path: "/vectors/{id}", scope: "collection" },
+    ...{ method: "patch", path: "/vectors/{id}", scope: "collection", role: "writer" },
     summary: "Change a part of a row",
     description:
       "The vector is replaced, the metadata changed by JSON Merge Patch; what is left out stays. " +
@@ -107,7 +111,8 @@ export const OPERATIONS = {
     ...{ body: schemas.PatchBody, answers: { 200: schemas.Patched }, errors: writeErrors },
   },
   deleteRow: {
-    ...{ method: "delete", path: "/vectors/{id}", scope: "collection" },
+    ...{ method: "delete", path: "/vectors/{id}", scope: "collection", role: "writer" },
+    isDestructive: true,
     summary: "Delete one row",
     description:
       "A row that is not there is `deleted: 0`. With If-Match only a row of that version goes.",
@@ -118,19 +123,19 @@ export const OPERATIONS = {
     ],
   },
   stats: {
-    ...{ method: "get", path: "/stats", scope: "collection" },
+    ...{ method: "get", path: "/stats", scope: "collection", role: "reader" },
     summary: "Counts and memory",
     description: "Before the first write `default` counts nothing and has no dimensions.",
     answers: { 200: schemas.Stats },
     errors: ["COLLECTION_NOT_FOUND"],
   },
   listCollections: {
-    ...{ method: "get", path: "/collections", scope: "server" },
+    ...{ method: "get", path: "/collections", scope: "server", role: "reader" },
     summary: "All collections",
     answers: { 200: schemas.CollectionList },
   },
   createCollection: {
-    ...{ method: "put", path: "/collections/{collection}", scope: "server" },
+    ...{ method: "put", path: "/collections/{collection}", scope: "server", role: "admin" },
     summary: "Make a collection",
     description: "200 when it is there with the same settings already.",
     body: schemas.CollectionBody,
@@ -138,40 +143,40 @@ export const OPERATIONS = {
     errors: ["COLLECTION_EXISTS", "READ_ONLY", "MEMORY_LIMIT"],
   },
   getCollection: {
-    ...{ method: "get", path: "/collections/{collection}", scope: "server" },
+    ...{ method: "get", path: "/collections/{collection}", scope: "server", role: "reader" },
     summary: "Settings and stats of a collection",
     answers: { 200: schemas.Collection },
     errors: ["COLLECTION_NOT_FOUND"],
   },
   dropCollection: {
-    ...{ method: "delete", path: "/collections/{collection}", scope: "server" },
+    ...{ method: "delete", path: "/collections/{collection}", scope: "server", role: "admin" },
     summary: "Drop a collection and all its rows",
     answers: { 200: schemas.Dropped },
     errors: ["COLLECTION_NOT_FOUND", "READ_ONLY"],
   },
   health: {
-    ...{ method: "get", path: "/health", scope: "server", isOpen: true },
+    ...{ method: "get", path: "/health", scope: "server", role: "anyone" },
     summary: "How the server is",
     description: "503 while it loads, with its progress, and while it refuses writes, with why.",
     answers: { 200: schemas.Health, 503: schemas.Health },
   },
   live: {
-    ...{ method: "get", path: "/livez", scope: "server", isOpen: true },
+    ...{ method: "get", path: "/livez", scope: "server", role: "anyone" },
     summary: "Whether the process answers",
     answers: { 200: schemas.Live },
   },
   ready: {
-    ...{ method: "get", path: "/readyz", scope: "server", isOpen: true },
+    ...{ method: "get", path: "/readyz", scope: "server", role: "anyone" },
     summary: "Whether every collection is loaded",
     answers: { 200: schemas.Health, 503: schemas.Health },
   },
   metrics: {
-    ...{ method: "get", path: "/metrics", scope: "server" },
+    ...{ method: "get", path: "/metrics", scope: "server", role: "reader" },
     summary: "Metrics of all threads for Prometheus",
     answers: { 200: "text/plain; version=0.0.4; charset=utf-8" },
   },
   openapi: {
-    ...{ method: "get", path: "/openapi.json", scope: "server" },
+    ...{ method: "get", path: "/openapi.json", scope: "server", role: "reader" },
     summary: "This document",
     answers: { 200: "application/json; charset=utf-8" },
   },

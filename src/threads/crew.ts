@@ -1,6 +1,7 @@
 /** The worker threads of a server, and what is said between them and the main thread. */
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
+import type { AccessTexts } from "../access/access.ts";
 import type { Health } from "../collections/database.ts";
 import type { ControlMemory } from "./control.ts";
 import {
@@ -28,6 +29,8 @@ export type Role = "listenerWorker" | "linkerWorker";
 export class Crew {
   readonly #parts: ServerParts;
   readonly #control: ControlMemory;
+  /** What listeners start with. */
+  readonly #texts: AccessTexts;
   readonly #members: Member[] = [];
   /** Notices that some threads have not taken up yet: how many, by ticket. */
   readonly #untaken = new Map<number, { left: number; resolve(): void }>();
@@ -35,16 +38,17 @@ export class Crew {
   #isClosing = false;
   ask!: (request: Request) => ReturnType<Writer["handle"]>;
 
-  constructor(parts: ServerParts, control: ControlMemory) {
+  constructor(parts: ServerParts, control: ControlMemory, texts: AccessTexts) {
     this.#parts = parts;
     this.#control = control;
+    this.#texts = texts;
   }
 
   start(role: Role, worker: number, health: Health): Member {
     const { config, variant, desk, version, onFatal } = this.#parts;
     const control = this.#control.memory;
     const workerData: WorkerStart = {
-      ...{ config, control, variant, desk, version, worker, health },
+      ...{ config, control, variant, desk, version, worker, health, texts: this.#texts },
       collections: [],
     };
     const file = new URL(`./${role}${extname(import.meta.url)}`, import.meta.url);
@@ -76,6 +80,13 @@ export class Crew {
     for (const member of this.#members) this.#say(member, { kind: "notice", ticket, notice });
     this.#control.ring();
     return taken;
+  }
+
+  /** Hands changed texts to the listeners. */
+  reload(texts?: AccessTexts): void {
+    for (const member of this.#members) {
+      if (member.role === "listenerWorker") this.#say(member, { kind: "reload", texts });
+    }
   }
 
   #say(member: Member, message: ToWorker): void {

@@ -6,11 +6,13 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
+import { Access, type AccessTexts } from "../access/access.ts";
 import type { Catalog } from "../collections/catalog.ts";
 import type { Config } from "../config.ts";
 import { Desk } from "../engine/desk.ts";
 import { OmenError } from "../errors.ts";
 import { createApp } from "../http/app.ts";
+import { createAudit } from "../http/audit.ts";
 import { BodyReader } from "../http/body.ts";
 import { watchLag } from "../http/metrics.ts";
 import { createHttpServer } from "../http/server.ts";
@@ -28,6 +30,7 @@ export interface ListenerParts {
   readonly desk: WebAssembly.Module;
   readonly version: string;
   readonly log: Logger;
+  readonly texts: AccessTexts;
   /** Whether other threads listen on the same port. */
   readonly sharesPort: boolean;
   ask(request: Request): Promise<Answer>;
@@ -41,6 +44,8 @@ export interface Listener {
    * cut.
    */
   close(): Promise<number>;
+  /** Takes changed texts of files up, and opens the files it writes anew. */
+  reload(texts?: AccessTexts): void;
 }
 
 export function createListener(parts: ListenerParts): Listener {
@@ -51,7 +56,9 @@ export function createListener(parts: ListenerParts): Listener {
     gatheredBytesMax: config.bodyBytesMax * GATHERED_BODIES,
     totalMs: config.requestTimeoutMs,
   });
-  const app = createApp({ database, config, control, bodies, version, log });
+  const access = new Access(config, parts.texts);
+  const audit = createAudit(config, log);
+  const app = createApp({ access, audit, database, config, control, bodies, version, log });
   const { server, close } = createHttpServer(app, config);
   const unwatch = watchLag(control, catalog.thread.worker);
 
@@ -68,6 +75,10 @@ export function createListener(parts: ListenerParts): Listener {
 
   return {
     listen,
+    reload(texts = {}) {
+      access.take(texts);
+      audit.reopen();
+    },
     close() {
       unwatch();
       return close(config.shutdownMs);

@@ -80,5 +80,6 @@ port.on("message", (message: ToWorker) => {
   } else if (message.kind === "answer") settle(message.ticket)?.resolve(message.answer);
   else if (message.kind === "refusal") settle(message.ticket)?.reject(fromPlain(message.error));
   else if (message.kind === "listen") void listen(message.port);
+  else if (message.kind === "reload") listener.reload(message.texts);
   else void close();
 });

@@ -2,6 +2,7 @@
  * What threads say to each other. Collections travel as their shared memories; frames change hands,
  * they are not copied.
  */
+import type { AccessTexts } from "../access/access.ts";
 import type { CollectionParts, ShardMemories, Thread } from "../collections/collection.ts";
 import type { CollectionSettings, Health, Terms, WriteMode } from "../collections/database.ts";
 import type { Config } from "../config.ts";
@@ -16,6 +17,8 @@ export interface WorkerStart {
   /** The unshared build, for reading bodies. */
   readonly desk: WebAssembly.Module;
   readonly version: string;
+  /** Of the files that say who may call. */
+  readonly texts: AccessTexts;
   /** The thread's index in every shard. */
   readonly worker: number;
   readonly collections: readonly CollectionParts[];
@@ -61,6 +64,7 @@ export type ToWorker =
   | { readonly kind: "answer"; readonly ticket: number; readonly answer: Answer }
   | { readonly kind: "refusal"; readonly ticket: number; readonly error: PlainError }
   | { readonly kind: "listen"; readonly port: number }
+  | { readonly kind: "reload"; readonly texts?: AccessTexts }
   | { readonly kind: "close" };
 
 export type FromWorker =

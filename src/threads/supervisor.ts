@@ -25,6 +25,7 @@ import { type Notice, type Request, threadOf } from "./messages.ts";
 import { take } from "./notices.ts";
 import { Room } from "./room.ts";
 import { loadCollections } from "./starting.ts";
+import { type WatchedFiles, watchFiles } from "./watched.ts";
 import { Writer } from "./writer.ts";
 
 export interface ServerParts {
@@ -43,6 +44,8 @@ export interface RunningServer {
   readonly port: number;
   /** Kept when all collections are loaded; broken by what stands in the way. */
   readonly ready: Promise<void>;
+  /** Reads the files of keys again now, and opens the audit log's file anew. */
+  reload(): void;
   close(): Promise<void>;
 }
 
@@ -51,11 +54,14 @@ const INLINE_ROWS = 32;
 
 export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const control = new ControlMemory();
-  const disk = await openDisk(parts, control);
+  const watched = watchFiles(parts.config, parts.log);
+  let disk: Disk | undefined;
   try {
+    disk = await openDisk(parts, control);
     const start = parts.config.threads === 1 ? startAlone : startThreads;
-    return await start(parts, control, disk);
+    return await start(parts, control, watched, disk);
   } catch (error) {
+    watched.stop();
     await disk?.close();
     throw error;
   }
@@ -110,6 +116,7 @@ function createCore(
 async function startAlone(
   parts: ServerParts,
   control: ControlMemory,
+  watched: WatchedFiles,
   disk: Disk | undefined,
 ): Promise<RunningServer> {
   const { config, variant } = parts;
@@ -128,12 +135,19 @@ async function startAlone(
       setImmediate(link);
     },
   });
-  const listener = createListener({ ...parts, control, catalog, sharesPort: false, ask });
+  const { texts } = watched;
+  const listener = createListener({ ...parts, texts, control, catalog, sharesPort: false, ask });
+  watched.onChange = (changed) => listener.reload(changed);
   const port = await listener.listen(config.port);
   return {
     port,
     ready: load(),
+    reload() {
+      watched.look();
+      listener.reload();
+    },
     async close() {
+      watched.stop();
       await listener.close();
       await disk?.close();
     },
@@ -143,13 +157,15 @@ async function startAlone(
 async function startThreads(
   parts: ServerParts,
   control: ControlMemory,
+  watched: WatchedFiles,
   disk: Disk | undefined,
 ): Promise<RunningServer> {
   const { config, variant } = parts;
   const listenerCount = process.platform === "linux" ? config.threads : 1;
   const workers = listenerCount + config.linkers + 1;
   const catalog = new Catalog(threadOf(variant, workers - 1));
-  const crew = new Crew(parts, control);
+  const crew = new Crew(parts, control, watched.texts);
+  watched.onChange = (changed) => crew.reload(changed);
   const { load, ask } = createCore(parts, catalog, workers, disk, {
     announce: (notice) => crew.announce(notice),
     ring: () => control.ring(),
@@ -170,7 +186,12 @@ async function startThreads(
     return {
       port,
       ready: load(),
+      reload() {
+        watched.look();
+        crew.reload();
+      },
       async close() {
+        watched.stop();
         await crew.close();
         await disk?.close();
       },

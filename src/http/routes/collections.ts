@@ -9,6 +9,7 @@ import {
   type Door,
   defaultSettings,
   type Handlers,
+  maySee,
   refuseMissing,
   withBody,
 } from "../door.ts";
@@ -30,7 +31,8 @@ export function collectionRoutes(door: Door): Handlers<Names> {
 
   return {
     listCollections: (_request, response) => {
-      const collections = database.collections().map((collection) => ({
+      const seen = database.collections().filter(({ name }) => maySee(response, name));
+      const collections = seen.map((collection) => ({
         name: collection.name,
         vectors: collection.stats().vectors,
         dimensions: collection.settings.dimensions,

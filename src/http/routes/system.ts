@@ -1,7 +1,7 @@
 /** How the server is, for people, orchestrators and Prometheus. */
 import type { Response } from "express";
 import { sendJson } from "../answer.ts";
-import type { Door, Handlers } from "../door.ts";
+import { type Door, type Handlers, maySee } from "../door.ts";
 import { METRICS_TYPE, type Metrics } from "../metrics.ts";
 import { openApiDocument } from "../openapi.ts";
 
@@ -29,7 +29,7 @@ export function systemRoutes(door: Door, metrics: Metrics): Handlers<Names> {
       answerHealth(response, door.database.health().status !== "starting"),
 
     metrics: async (_request, response) => {
-      const text = Buffer.from(await metrics.text());
+      const text = Buffer.from(await metrics.text((name) => maySee(response, name)));
       response.setHeader("Content-Type", METRICS_TYPE);
       response.setHeader("Content-Length", text.length);
       response.end(text);
