@@ -45,6 +45,9 @@ export class Header {
   codesBase: usize;
   codeStride: u32;
   deadBase: usize;
+  dirtyBase: usize;
+  dirtyStride: u32;
+  dirtyNow: usize;
 }
 
 if (offsetof<Header>("dimensions") != L.HEADER_DIMENSIONS) ERROR("Header drifted from layout.ts");
@@ -53,6 +56,7 @@ if (offsetof<Header>("workersBase") != L.HEADER_WORKERS_BASE)
   ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("rowsBase") != L.HEADER_ROWS_BASE) ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("deadBase") != L.HEADER_DEAD_BASE) ERROR("Header drifted from layout.ts");
+if (offsetof<Header>("dirtyNow") != L.HEADER_DIRTY_NOW) ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("end") != L.HEADER_END) ERROR("Header drifted from layout.ts");
 if (offsetof<Codebook>("lossy") != L.CODEBOOK_LOSSY) ERROR("Codebook drifted from layout.ts");
 if (offsetof<Codebook>() != L.CODEBOOK_BYTES) ERROR("Codebook drifted from layout.ts");

@@ -13,7 +13,8 @@
  *   tailBase          | tailCapacity x 4            | ring of slots that are not in the graph yet
  *   scratchBase       | capacity x 4                | queue of the checker
  *   bitmapBase        | workers x bitmapStride      | one bit a slot, which rows a filter lets pass
- *   deadBase          | deadStride                  | one bit a slot: rows that died
+ *   deadBase          | bitmapStride                | one bit a slot: rows that died
+ *   dirtyBase         | 2 x dirtyStride             | one byte for each DIRTY_BYTES of the memory
  *   codesBase         | capacity x codeStride       | codes, dense: a walk reads many for each row
  *   rowsBase          | capacity x rowStride        | rows: head, links of level 0
  *   vectorsBase       | capacity x vectorStride     | the caller's float32, unchanged
@@ -34,6 +35,10 @@ export const POOL_MAX = 32768;
 export const SELECT_MAX = 1024;
 export const CODE_DIMENSIONS_MIN = 16;
 export const MEMORY_END_MAX = 4294901760;
+
+// Of the memory, what one byte of a map of changes stands for: see dirty.ts.
+export const DIRTY_SHIFT = 12;
+export const DIRTY_BYTES = 4096;
 
 // Metrics and walks.
 export const METRIC_L2 = 0;
@@ -74,6 +79,9 @@ export const HEADER_END = 92;
 export const HEADER_CODES_BASE = 96;
 export const HEADER_CODE_STRIDE = 100;
 export const HEADER_DEAD_BASE = 104;
+export const HEADER_DIRTY_BASE = 108;
+export const HEADER_DIRTY_STRIDE = 112;
+export const HEADER_DIRTY_NOW = 116;
 // Counters that the writer alone stores.
 export const HEADER_SLOTS_USED = 128;
 export const HEADER_LIVE = 132;

@@ -51,7 +51,8 @@ function span(capacity: u64, place: bool): u64 {
   const bitmapStride = align((capacity + 7) / 8, 64);
   const bitmapBase = align(scratchBase + capacity * 4, 4096);
   const deadBase = align(bitmapBase + bitmapStride * h.workers, 4096);
-  const codesBase = align(deadBase + bitmapStride, 4096);
+  const dirtyBase = align(deadBase + bitmapStride, 4096);
+  const codesBase = align(dirtyBase + 2 * <u64>h.dirtyStride, 4096);
   const rowsBase = align(codesBase + capacity * h.codeStride, 4096);
   const vectorsBase = align(rowsBase + capacity * h.rowStride, 4096);
   const end = vectorsBase + capacity * h.vectorStride;
@@ -67,6 +68,8 @@ function span(capacity: u64, place: bool): u64 {
   h.bitmapBase = <usize>bitmapBase;
   h.bitmapStride = <u32>bitmapStride;
   h.deadBase = <usize>deadBase;
+  h.dirtyBase = <usize>dirtyBase;
+  h.dirtyNow = <usize>dirtyBase;
   h.codesBase = <usize>codesBase;
   h.rowsBase = <usize>rowsBase;
   h.vectorsBase = <usize>vectorsBase;
@@ -101,6 +104,7 @@ export function format(
   h.rowStride = (L.ROW_HEAD_BYTES + 8 * m + 63) & ~63;
   h.vectorStride = (dimensions * 4 + 15) & ~15;
   h.upperStride = (4 + 4 * m + 7) & ~7;
+  h.dirtyStride = <u32>align(<u64>memoryBytes >> L.DIRTY_SHIFT, 4096);
   const bytes = <u64>min(memoryBytes, <f64>L.MEMORY_END_MAX);
   let low: u64 = 0;
   let high: u64 = min<u64>(capacityMax, L.NO_SLOT - 1);

@@ -7,9 +7,10 @@
  * appears as one.
  */
 import { encodeRow, forgetCode, settleCode } from "./codebook";
+import { markDirty } from "./dirty";
 import { fence, header, slotsUsed } from "./header";
 import * as L from "./layout";
-import { headOf, setDied } from "./row";
+import { codeOf, headOf, setDied, vectorOf } from "./row";
 import { tailPush } from "./tail";
 
 /** Slots that can still be taken. */
@@ -53,6 +54,9 @@ export function publishRow(slot: u32, previous: u32, sequence: u64): void {
   atomic.store<u64>(head, sequence, L.ROW_BIRTH);
   atomic.store<u32>(head, atomic.load<u32>(head, L.ROW_STAMP) + 1, L.ROW_STAMP);
   settleCode(slot);
+  markRow(slot);
+  markDirty(vectorOf(slot), header().vectorStride);
+  if (header().codeStride > 0) markDirty(codeOf(slot), header().codeStride);
   atomic.add<u32>(L.HEADER_LIVE, 1);
   tailPush(slot);
 }
@@ -66,6 +70,13 @@ export function retireRow(slot: u32, sequence: u64): void {
   atomic.store<u64>(head, sequence, L.ROW_DEATH);
   forgetCode(slot);
   setDied(slot, true);
+  markRow(slot);
   atomic.sub<u32>(L.HEADER_LIVE, 1);
   atomic.add<u32>(L.HEADER_DEAD, 1);
+}
+
+/** What the writer changes of a row beside its vector and code: its head, its bit of the dead. */
+function markRow(slot: u32): void {
+  markDirty(headOf(slot), L.ROW_HEAD_BYTES);
+  markDirty(header().deadBase + (slot >> 3), 1);
 }

@@ -2,7 +2,7 @@
  * The records of one shard's rows: a heap in the row store's memory, and where each slot's record
  * lies in it. rows.ts draws the memory and adds the ids; storage/frame.ts draws a record.
  */
-import { NO_SLOT } from "../../assembly/layout.ts";
+import { DIRTY_SHIFT, NO_SLOT } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
 import { RECORD_HEADER_BYTES, recordBytes } from "../storage/frame.ts";
 import { classBytes, classOf } from "./classes.ts";
@@ -11,9 +11,15 @@ import { classBytes, classOf } from "./classes.ts";
 export const MAGIC = 0x53574f52;
 export const MAGIC_WORD = 0;
 export const RECORDS = 2;
-const HEAP_END = 8;
+export const HEAP = 7;
+export const HEAP_END = 8;
 export const HEAP_USED = 22;
 const CLASSES = 64;
+// Two maps of changes, one byte for each DIRTY_BYTES of the memory (assembly/dirty.ts): where they
+// lie, the bytes of one, and which one is marked now, all in bytes.
+export const DIRTY_BASE = 32;
+export const DIRTY_STRIDE = 33;
+export const DIRTY_NOW = 34;
 
 // Byte counts live in the header as float64: ids, metadata, free in the heap.
 const IDS_BYTES = 96 / 8;
@@ -25,6 +31,7 @@ export class Records {
   protected readonly words: Uint32Array;
   readonly #counts: Float64Array;
   readonly #records: number;
+  readonly #heap: number;
 
   constructor(memory: WebAssembly.Memory) {
     this.bytes = new Uint8Array(memory.buffer);
@@ -34,6 +41,7 @@ export class Records {
       throw new OmenError("ENGINE_FAULT", "the memory holds no rows");
     }
     this.#records = this.words[RECORDS]! >>> 2;
+    this.#heap = this.words[HEAP]!;
   }
 
   /** Whether the slot's record carries this id. */
@@ -47,8 +55,17 @@ export class Records {
     return true;
   }
 
+  /** The address of the slot's record; 0 when it has none. */
   #recordOf(slot: number): number {
-    return Atomics.load(this.words, this.#records + slot) * 8;
+    const place = Atomics.load(this.words, this.#records + slot);
+    return place === 0 ? 0 : this.#heap + (place - 1) * 8;
+  }
+
+  /** Writer only: an image that is being taken has to copy these bytes (again). */
+  protected mark(address: number, bytes: number): void {
+    const map = this.words[DIRTY_NOW]!;
+    const last = (address + bytes - 1) >>> DIRTY_SHIFT;
+    for (let at = address >>> DIRTY_SHIFT; at <= last; at++) this.bytes[map + at] = 1;
   }
 
   /**
@@ -78,7 +95,7 @@ export class Records {
 
   /** Bytes that can still be written to the heap without reusing freed records. */
   get heapLeft(): number {
-    return this.words[HEAP_END]! - this.words[HEAP_USED]! * 8;
+    return this.words[HEAP_END]! - this.#heap - this.words[HEAP_USED]! * 8;
   }
 
   /** Bytes the heap takes for a record of that size. */
@@ -93,7 +110,10 @@ export class Records {
     this.bytes.set(frame.subarray(offset, offset + length), at);
     this.#counts[IDS_BYTES]! += length - metadata;
     this.#counts[METADATA_BYTES]! += metadata;
-    Atomics.store(this.words, this.#records + slot, at / 8);
+    const entry = this.#records + slot;
+    Atomics.store(this.words, entry, (at - this.#heap) / 8 + 1);
+    this.mark(at, length);
+    this.mark(entry * 4, 4);
   }
 
   #allocate(length: number): number {
@@ -101,16 +121,18 @@ export class Records {
     const size = classOf(length);
     const free = words[CLASSES + size]!;
     if (free !== 0) {
-      words[CLASSES + size] = words[free * 2]!;
+      const at = this.#heap + (free - 1) * 8;
+      words[CLASSES + size] = words[at >>> 2]!;
       this.#counts[FREE_BYTES]! -= classBytes(size);
-      return free * 8;
+      return at;
     }
-    const at = words[HEAP_USED]! * 8;
+    const used = words[HEAP_USED]! * 8;
+    const at = this.#heap + used;
     const bytes = classBytes(size);
     if (at + bytes > words[HEAP_END]!) {
       throw new OmenError("ENGINE_FAULT", "a record was stored past the end of its memory");
     }
-    words[HEAP_USED] = (at + bytes) / 8;
+    words[HEAP_USED] = (used + bytes) / 8;
     return at;
   }
 

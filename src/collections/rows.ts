@@ -10,15 +10,16 @@
  *
  *   base        | size             | what
  *   0           | HEADER_BYTES     | header words below
- *   recordsBase | capacity x 4     | slot -> its record's address / 8, 0 for none
+ *   recordsBase | capacity x 4     | slot -> its record's place in the heap / 8 + 1, 0 for none
  *   tableBase   | capacity x 8     | position -> slot, hash of the id
  *   indexBase x2| 4 << bitsMax     | open addressing: 0 empty, 1 removed, else position + 2
+ *   dirtyBase   | 2 maps           | what was changed lately, see records.ts
  *   heapBase    | to the end       | records, in size classes; a freed one's first word: the next
  */
-import { NO_SLOT } from "../../assembly/layout.ts";
+import { DIRTY_BYTES, NO_SLOT } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
 import { hashBytes } from "./hash.ts";
-import { HEAP_USED, MAGIC, Records } from "./records.ts";
+import { DIRTY_BASE, DIRTY_NOW, DIRTY_STRIDE, MAGIC, Records } from "./records.ts";
 
 const HEADER_BYTES = 4096;
 
@@ -53,7 +54,9 @@ export class Rows extends Records {
     const table = align(records + capacity * 4);
     const indexA = align(table + capacity * 8);
     const indexB = indexA + 4 * 2 ** bits;
-    const heap = align(indexB + 4 * 2 ** bits);
+    const dirty = align(indexB + 4 * 2 ** bits);
+    const dirtyBytes = memory.buffer.byteLength / DIRTY_BYTES;
+    const heap = align(dirty + 2 * dirtyBytes);
     // One page is left, so that an address and a length together stay below 2^32.
     const end = memory.buffer.byteLength - 65536;
     if (heap + capacity * 16 > end) {
@@ -63,7 +66,9 @@ export class Rows extends Records {
     words[INDEX] = INDEX_BITS_MIN << 1;
     words[INDEX_TOUCHED] = 2 ** INDEX_BITS_MIN;
     words[POSITION_FREE] = NO_SLOT;
-    words[HEAP_USED] = heap / 8;
+    words[DIRTY_BASE] = dirty;
+    words[DIRTY_STRIDE] = dirtyBytes;
+    words[DIRTY_NOW] = dirty;
   }
 
   constructor(memory: WebAssembly.Memory) {
@@ -129,6 +134,7 @@ export class Rows extends Records {
   #place(position: number, hash: number, slot: number): void {
     this.words[this.#table + position * 2 + 1] = hash;
     Atomics.store(this.words, this.#table + position * 2, slot);
+    this.mark((this.#table + position * 2) * 4, 8);
   }
 
   #enter(index: number, position: number, hash: number): void {
@@ -139,6 +145,7 @@ export class Rows extends Records {
     while (words[base + at]! > REMOVED) at = (at + 1) & mask;
     if (words[base + at] === 0) words[INDEX_FILLED]!++;
     Atomics.store(words, base + at, position + 2);
+    this.mark((base + at) * 4, 4);
   }
 
   /** Writes the live positions into the other region, with room to grow, and makes it current. */
@@ -152,6 +159,7 @@ export class Rows extends Records {
     const index = (bits << 1) | ((before & 1) ^ 1);
     const base = this.#indexBase(index);
     words.fill(0, base, base + 2 ** bits);
+    this.mark(base * 4, 4 * 2 ** bits);
     words[INDEX_FILLED] = 0;
     words[INDEX_TOUCHED] = Math.max(words[INDEX_TOUCHED]!, 2 ** bits + 2 ** (before >>> 1));
     const used = Math.max(words[POSITIONS_USED]!, extra + 1);
@@ -166,6 +174,7 @@ export class Rows extends Records {
   /** Writer only: an id's row has moved to another slot. */
   turn(position: number, slot: number): void {
     Atomics.store(this.words, this.#table + position * 2, slot);
+    this.mark((this.#table + position * 2) * 4, 8);
   }
 
   /** Writer only: an id is gone; its position may be given to another one. */
@@ -177,6 +186,7 @@ export class Rows extends Records {
     let at = words[this.#table + position * 2 + 1]! & mask;
     while (words[base + at] !== position + 2) at = (at + 1) & mask;
     Atomics.store(words, base + at, REMOVED);
+    this.mark((base + at) * 4, 4);
     this.turn(position, NO_SLOT);
     words[this.#table + position * 2 + 1] = words[POSITION_FREE]!;
     words[POSITION_FREE] = position;
