@@ -1,7 +1,10 @@
 /** What the kernel says another process has used; undefined where there is no /proc. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
 
 const CLOCK_TICKS_PER_SECOND = 100;
+/** What the kernel counts blocks in, whatever the file system. */
+const BLOCK_BYTES = 512;
 
 /** User and system time of all its threads. */
 export function cpuSecondsOf(pid: number): number | undefined {
@@ -23,4 +26,13 @@ function read(path: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** What the files of a folder hold on the disk, all levels. */
+export function folderBytes(folder: string): number {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  return files.reduce((sum, { parentPath, name }) => {
+    return sum + statSync(join(parentPath, name)).blocks * BLOCK_BYTES;
+  }, 0);
 }

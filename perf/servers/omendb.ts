@@ -1,0 +1,103 @@
+/** This server, durable in strict mode, over its own JSON API with default settings but ef. */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { type Connection, connect, pause, type Server, startServer } from "../../test/server.ts";
+import { type Rows, rowAt } from "../exact.ts";
+import { folderBytes } from "../process.ts";
+import { type PeerStart, RARE_EVERY, type ServerPeer } from "./peer.ts";
+
+const BATCH_ROWS = 1000;
+const LOADERS = 4;
+const POLL_MS = 10;
+
+export const startOmenDb: PeerStart = async (folder, clients) => {
+  const path = join(folder, "omendb");
+  const server = await startServer({ PATH: path, LOG_LEVEL: "warn" });
+  return new OmenDbPeer(server, path, clients);
+};
+
+class OmenDbPeer implements ServerPeer {
+  readonly name = "OmenDB Server";
+  readonly version = "this tree";
+  readonly #path: string;
+  readonly #clients: number;
+  #server: Server;
+  #connections: Connection[] = [];
+  #ef = 96;
+
+  constructor(server: Server, path: string, clients: number) {
+    this.#server = server;
+    this.#path = path;
+    this.#clients = clients;
+    this.#connect();
+  }
+
+  get pids(): number[] {
+    return [this.#server.pid];
+  }
+
+  async load(base: Rows, onRows: (rows: number) => void): Promise<void> {
+    let next = 0;
+    const work = async () => {
+      const connection = connect(this.#server.port);
+      for (let start = next; start < base.count; start = next) {
+        next += BATCH_ROWS;
+        const count = Math.min(BATCH_ROWS, base.count - start);
+        const vectors = Array.from({ length: count }, (_, index) => {
+          const row = start + index;
+          const vector = Buffer.from(rowAt(base, row).slice().buffer).toString("base64");
+          return { id: String(row), vector, metadata: { rare: row % RARE_EVERY === 0 } };
+        });
+        await ok(connection.post("/vectors/batch", { vectors }));
+        onRows(count);
+      }
+      connection.close();
+    };
+    await Promise.all(Array.from({ length: LOADERS }, work));
+    const [probe] = this.#connections;
+    while ((await ok(probe!.get("/stats"))).unindexed > 0) await pause(POLL_MS);
+  }
+
+  async setEf(ef: number): Promise<void> {
+    this.#ef = ef;
+  }
+
+  async search(client: number, query: Float32Array, k: number, onlyRare: boolean) {
+    const filter = onlyRare ? { rare: true } : undefined;
+    const body = { vector: Array.from(query), k, ef: this.#ef, filter, include_metadata: false };
+    const { results } = await ok(this.#connections[client]!.post("/search", body));
+    return results.map(({ id }: { id: string }) => Number(id));
+  }
+
+  async restart(): Promise<void> {
+    this.#disconnect();
+    await this.#server.stop();
+    this.#server = await startServer({ PATH: this.#path, LOG_LEVEL: "warn" });
+    this.#connect();
+  }
+
+  diskBytes(): number {
+    return folderBytes(this.#path);
+  }
+
+  async close(): Promise<void> {
+    this.#disconnect();
+    await this.#server.stop();
+    rmSync(this.#path, { recursive: true, force: true });
+  }
+
+  #connect(): void {
+    const { port } = this.#server;
+    this.#connections = Array.from({ length: this.#clients }, () => connect(port));
+  }
+
+  #disconnect(): void {
+    for (const connection of this.#connections) connection.close();
+  }
+}
+
+async function ok(answering: ReturnType<Connection["get"]>) {
+  const { status, text, body } = await answering;
+  if (status !== 200) throw new Error(`the server answered ${status}: ${text}`);
+  return body;
+}
