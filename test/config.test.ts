@@ -74,6 +74,31 @@ describe("config", () => {
     for (const host of ["127.8.0.1", "::1", "localhost"]) readConfig({ OMENDB_HOST: host });
   });
 
+  it("refuses a guard that is configured by half", () => {
+    const secret = { OMENDB_JWT_SECRET: "s".repeat(32) };
+    const file = { OMENDB_JWT_JWKS_FILE: "jwks.json" };
+    const named = { OMENDB_JWT_ISSUER: "i", OMENDB_JWT_AUDIENCE: "a" };
+    const wrong: [Texts, RegExp][] = [
+      [named, /^OMENDB_JWT_ISSUER means nothing without OMENDB_JWT_SECRET or a JWKS$/],
+      [{ OMENDB_JWT_CLOCK_SKEW_S: "3" }, /^OMENDB_JWT_CLOCK_SKEW_S means nothing/],
+      [{ ...secret, ...file, ...named }, /one source of keys/],
+      [file, /OMENDB_JWT_JWKS_FILE needs OMENDB_JWT_ISSUER/],
+      [{ ...file, OMENDB_JWT_ISSUER: "i" }, /OMENDB_JWT_JWKS_FILE needs OMENDB_JWT_AUDIENCE/],
+      [{ ...secret, OMENDB_JWT_ALGORITHMS: "HS256,RS256" }, /RS256 does not go with .*SECRET/],
+      [{ ...file, ...named, OMENDB_JWT_ALGORITHMS: "HS256" }, /HS256 does not go with .*FILE/],
+      [{ ...secret, OMENDB_JWT_ALGORITHMS: "none" }, /OMENDB_JWT_ALGORITHMS: expected/],
+      [{ ...named, OMENDB_JWT_JWKS_URL: "http://example.org/jwks" }, /begins with https/],
+      [{ ...named, OMENDB_JWT_JWKS_URL: "https://me:secret@example.org/" }, /begins with https/],
+    ];
+    for (const [settings, sentence] of wrong) expect(refusal(settings)).to.match(sentence);
+    const short = refusal({ OMENDB_JWT_SECRET: "too short" });
+    expect(short)
+      .to.match(/32 to 512/)
+      .and.not.contain("too short");
+    readConfig({ ...secret, OMENDB_HOST: "0.0.0.0" });
+    readConfig({ ...file, ...named, OMENDB_JWT_ALGORITHMS: "RS256, ES256" });
+  });
+
   it("never shows a key", () => {
     const key = "k".repeat(600);
     expect(refusal({ OMENDB_API_KEY: key })).to.equal(

@@ -13,6 +13,8 @@ import type { GuardConfig } from "../guarding.ts";
 import { COLLECTION_PATTERN, type Grant, ROLES, type Role } from "./grant.ts";
 
 export const TOKEN_BYTES_MAX = 8 * 1024;
+/** Three parts; libraries forgive padding and spaces, and one token would have many spellings. */
+const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 const REMEMBERED_MAX = 4096;
 const REMEMBERED_MS = 60_000;
 const NAME_LENGTH_MAX = 128;
@@ -73,6 +75,7 @@ export class Tokens {
     if (token.length > TOKEN_BYTES_MAX) {
       throw new OmenError("UNAUTHENTICATED", `the token is over ${TOKEN_BYTES_MAX} bytes`);
     }
+    if (!COMPACT.test(token)) throw new OmenError("UNAUTHENTICATED", "the token is not valid");
     const payload = await this.#verify(token, key);
     const grant = this.#grantOf(payload);
     this.#remember(hash("sha256", token, "base64"), grant);
@@ -125,7 +128,7 @@ export class Tokens {
   }
 }
 
-/** Three parts of base64url of which the first begins as `{"` does. */
+/** Its first part begins as `{"` does in base64url. */
 export function isTokenShaped(credential: string): boolean {
   return credential.startsWith("eyJ") && credential.includes(".");
 }
