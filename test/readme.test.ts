@@ -96,7 +96,7 @@ function send(client: Connection, command: string) {
   for (let at = 1; at < words.length; at++) {
     const word = words[at]!;
     if (word === "-X") method = words[++at];
-    else if (word === "-d") body = words[++at];
+    else if (word === "-d" || word === "--data-binary") body = words[++at];
     else if (word === "-H") {
       const [name, value] = words[++at]!.split(": ");
       headers[name!] = value!;
