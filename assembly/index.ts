@@ -4,7 +4,11 @@
  * below the count given to `format`; two threads never use one index at a time.
  * src/engine/exports.ts mirrors this list, and a test compares the two.
  */
+import * as Bitmap from "./bitmap";
 import * as Codebook from "./codebook";
+import * as Dictionary from "./columns/dictionary";
+import * as Reading from "./columns/read";
+import * as Scanning from "./columns/scan";
 import * as Check from "./graph/check";
 import * as Kernel from "./kernels/codes";
 import * as Lane from "./kernels/lanes";
@@ -16,9 +20,9 @@ import * as Slots from "./slots";
 import * as Tail from "./tail";
 import { Worker } from "./worker";
 
+export { formatColumns } from "./columns/regions";
 export { crc32c, crc32cInit } from "./crc32c";
 export { jsonStep } from "./json";
-export { jsonLine } from "./json/lines";
 export { format } from "./regions";
 
 /** Address of a worker's area; its picture is in layout.ts. */
@@ -135,6 +139,11 @@ export function scanTies(
   return Scan.scanTies(own, from, to, boundary, filtered);
 }
 
+/** How many living slots below `end` pass the worker's bitmap. */
+export function countPassing(worker: u32, end: u32): u32 {
+  return Bitmap.countPassing(Worker.of(worker), end);
+}
+
 /** 1 when a reader at `snapshot` sees the slot's row and its stamp is still `stamp`. */
 export function isStillVisible(slot: u32, stamp: u32, snapshot: f64): bool {
   return Row.isVisible(slot, <u64>snapshot) && Row.stampOf(slot) == stamp;
@@ -143,6 +152,28 @@ export function isStillVisible(slot: u32, stamp: u32, snapshot: f64): bool {
 /** The graph's checker: a FAULT_ number; the worker's area tells slot and value. */
 export function check(worker: u32): u32 {
   return Check.check(Worker.of(worker));
+}
+
+// Over a memory of columns, which an instance of its own is made for.
+
+/** Writer only: the slot's lanes, from the metadata in the scratch; 0 bytes for a row without. */
+export function putColumns(slot: u32, bytes: u32): void {
+  Reading.putRow(slot, bytes);
+}
+
+/** Writer only, before any row: the column of a name (in the scratch) below another column. */
+export function pinColumn(parent: u32, bytes: u32, kind: u32): u32 {
+  return Reading.pinColumn(parent, bytes, kind);
+}
+
+/** The code of a string, NO_CODE when no row has it. */
+export function findText(text: usize, bytes: u32): u32 {
+  return Dictionary.find(text, bytes);
+}
+
+/** Runs the worker's program over groups of rows; returns how many rows are to be seen in JSON. */
+export function runColumns(worker: u32, from: u32, to: u32): u32 {
+  return Scanning.run(worker, from, to);
 }
 
 // For benchmarks and the self-test at start: kernels over plain addresses.

@@ -168,7 +168,7 @@ function highProduct(a: u64, b: u64): u64 {
  * The float64 nearest to mantissa * 10^exponent, ties to even; mantissa > 0 (Lemire 2021, algorithm
  * 1).
  */
-function nearestFloat(mantissa: u64, exponent: i32, powers: usize): f64 {
+export function nearestFloat(mantissa: u64, exponent: i32, powers: usize): f64 {
   const five = powers + POWERS_FIVE + (<usize>(exponent - POWER_MIN) << 4);
   const zeros = clz(mantissa);
   const w = mantissa << zeros;

@@ -6,6 +6,7 @@
  * moved has been given to another write, is left out and counted in `moved`, and the host searches
  * again with a newer snapshot.
  */
+import { nextPassing } from "./bitmap";
 import { MODE_CAREFUL, MODE_CODES, orderedBits, fromOrderedBits } from "./codebook";
 import { heapOffer, heapReset, heapSort } from "./graph/heap";
 import { keyIn, poolEntry, poolReset, slotIn } from "./graph/pool";
@@ -194,12 +195,6 @@ function writeResult(worker: Worker, index: u32, key: u32, slot: u32, stamp: u32
   store<u32>(at, stamp, L.RESULT_STAMP);
 }
 
-// @ts-ignore: decorator
-@inline
-function passes(worker: Worker, slot: u32): bool {
-  return ((load<u8>(worker.bitmap + (slot >> 3)) >> (<u8>slot & 7)) & 1) != 0;
-}
-
 /**
  * Exact scan of the slots from..to: the nearest k visible rows (that pass the bitmap, when
  * `filtered`), sorted, in `worker.results`. `worker.ties` tells whether rows as far as the last one
@@ -234,7 +229,10 @@ function gather(worker: Worker, from: u32, end: u32, k: u32, filtered: bool, che
   heapReset(worker, k);
   let turnedAway = u64.MAX_VALUE;
   for (let slot = from; slot < end; slot++) {
-    if (filtered && !passes(worker, slot)) continue;
+    if (filtered) {
+      slot = nextPassing(worker, slot, end);
+      if (slot >= end) break;
+    }
     const stamp = stampOf(slot);
     if (!isVisible(slot, worker.snapshot)) continue;
     const key = orderedBits(floatDistance(worker, slot));
@@ -262,7 +260,10 @@ export function scanTies(worker: Worker, from: u32, to: u32, boundary: f32, filt
   const end = min(to, slotsUsed());
   const key = orderedBits(boundary);
   for (; slot < end && count < <u32>(L.POOL_MAX - 1); slot++) {
-    if (filtered && !passes(worker, slot)) continue;
+    if (filtered) {
+      slot = nextPassing(worker, slot, end);
+      if (slot >= end) break;
+    }
     const stamp = stampOf(slot);
     if (!isVisible(slot, worker.snapshot)) continue;
     const same = orderedBits(floatDistance(worker, slot)) == key;

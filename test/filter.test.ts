@@ -8,10 +8,10 @@ import {
   FILTER_TEXT_MAX,
 } from "../src/collections/filter.ts";
 import { OmenError } from "../src/errors.ts";
+import { condition, document, type Json, object } from "./documents.ts";
 
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000_000);
 
-type Json = Record<string, unknown>;
 const matches = (filter: unknown, metadata: unknown) =>
   compileFilter(filter, "/filter").matches(metadata);
 
@@ -90,57 +90,6 @@ function plainField(found: unknown[], operand: unknown): boolean {
     }
   });
 }
-
-const name = fc.constantFrom("a", "b", "c", "__proto__", "constructor", "toString", "");
-const word = fc.constantFrom("", "a", "ab", "b", "2024-01-01", "2025-06-30", "10", "9", "é", "😀");
-const number = fc.constantFrom(0, 1, -1, 2, 10, 9, 1.5, 1e300, 5e-324);
-const scalar = fc.oneof(word, number, fc.boolean(), fc.constant(null));
-const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((steps) => steps.join("."));
-/** Through JSON, so that `__proto__` is a member of its own, as it is in what a client sends. */
-const object = (entries: [string, unknown][]) =>
-  JSON.parse(
-    `{${entries.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`)}}`,
-  ) as Json;
-const { document } = fc.letrec((tie) => ({
-  document: fc
-    .array(fc.tuple(name, tie("value")), { maxLength: 4 })
-    .map((entries) => object(entries as [string, unknown][])),
-  value: fc.oneof(
-    { maxDepth: 4, withCrossShrink: true },
-    scalar,
-    fc.array(fc.oneof(scalar, tie("document")), { maxLength: 3 }),
-    fc.array(fc.array(scalar, { maxLength: 2 }), { maxLength: 2 }),
-    tie("document"),
-  ),
-}));
-const { condition } = fc.letrec((tie) => ({
-  operators: fc
-    .tuple(
-      fc.oneof(
-        { maxDepth: 3 },
-        fc.tuple(fc.constantFrom("$eq", "$ne", "$contains"), scalar),
-        fc.tuple(fc.constantFrom("$gt", "$gte", "$lt", "$lte"), fc.oneof(word, number)),
-        fc.tuple(fc.constantFrom("$in", "$nin"), fc.array(scalar, { maxLength: 3 })),
-        fc.tuple(fc.constant("$exists"), fc.boolean()),
-        fc.tuple(fc.constant("$not"), tie("operators")),
-      ),
-    )
-    .map((pairs) => object(pairs as [string, unknown][])),
-  condition: fc.oneof(
-    { maxDepth: 3 },
-    fc.tuple(path, fc.oneof(scalar, tie("operators"))).map((pair) => object([pair])),
-    fc
-      .tuple(
-        fc.constantFrom("$and", "$or"),
-        fc.array(tie("condition"), { minLength: 1, maxLength: 3 }),
-      )
-      .map((pair) => object([pair])),
-    fc.tuple(fc.constant("$not"), tie("condition")).map((pair) => object([pair])),
-    fc
-      .array(fc.tuple(path, fc.oneof(scalar, tie("operators"))), { maxLength: 2 })
-      .map((pairs) => object(pairs)),
-  ),
-}));
 
 describe("filter", () => {
   it("agrees with a plain reading of the JSON on random filters and rows", () => {

@@ -87,8 +87,8 @@ export function hasRoom(collection: Collection, frames: readonly Uint8Array[]): 
 }
 
 /** An open shard takes new ids. */
-function isOpen({ shard, rows }: Part): boolean {
-  return shard.slotsLeft > reserveOf({ shard, rows }) && rows.heapLeft > RECORD_BYTES_MAX;
+function isOpen(part: Part): boolean {
+  return part.shard.slotsLeft > reserveOf(part) && part.rows.heapLeft > RECORD_BYTES_MAX;
 }
 
 function reserveOf({ shard }: Part): number {
@@ -125,8 +125,10 @@ async function put(collection: Collection, frame: Uint8Array): Promise<number> {
     const slot = part.shard.takeSlot();
     part.shard.vector(slot).set(vectors.subarray(row * dimensions, (row + 1) * dimensions));
     part.rows.store(slot, frame, record, idBytes, metadataBytes);
+    part.columns.put(slot, frame, record + 8 + idBytes, metadataBytes);
     const isSamePart = before?.part === part;
     part.shard.publish(slot, isSamePart ? before.slot : NO_SLOT, sequence);
+    part.columns.log(slot);
     if (isSamePart) part.rows.turn(before.position, slot);
     else part.rows.insert(part.rows.hash(frame, record + 8, idBytes), slot);
     if (before) {

@@ -7,6 +7,7 @@
  * born later, or dead by then, is passed by; an update's new slot names the one it replaced, so
  * that an older snapshot finds that.
  */
+import { Columns } from "../engine/columns.ts";
 import { NO_SLOT, Shard, type ShardSettings } from "../engine/shard.ts";
 import type { Variant } from "../engine/variant.ts";
 import type {
@@ -18,13 +19,15 @@ import type {
   SearchAnswer,
   SearchQuery,
 } from "./database.ts";
+import { Matcher } from "./matching.ts";
 import { Rows } from "./rows.ts";
 import { search } from "./search.ts";
 
-/** One shard's two memories, as they are handed from thread to thread. */
+/** One shard's three memories, as they are handed from thread to thread. */
 export interface ShardMemories {
   readonly vectors: WebAssembly.Memory;
   readonly rows: WebAssembly.Memory;
+  readonly columns: WebAssembly.Memory;
 }
 
 /** All that another thread needs to hold the collection too. */
@@ -45,10 +48,11 @@ export interface Thread {
   pause(): Promise<void>;
 }
 
-/** A shard and its rows. */
+/** A shard, its rows' records, and the columns of their metadata. */
 export interface Part {
   readonly shard: Shard;
   readonly rows: Rows;
+  readonly columns: Columns;
 }
 
 // Shared state: the published sequence as u64, then words.
@@ -66,6 +70,7 @@ export class Collection implements CollectionView {
   readonly settings: CollectionSettings;
   readonly thread: Thread;
   readonly parts: Part[] = [];
+  readonly matcher = new Matcher(this);
   readonly #memories: ShardMemories[] = [];
   readonly #state: SharedArrayBuffer;
   readonly #words: Int32Array;
@@ -88,8 +93,10 @@ export class Collection implements CollectionView {
 
   /** Takes up a shard that was opened on the writer's thread. */
   attach(memories: ShardMemories): void {
-    const shard = new Shard(this.thread.variant, memories.vectors, this.thread.worker);
-    this.parts.push({ shard, rows: new Rows(memories.rows) });
+    const { variant, worker } = this.thread;
+    const shard = new Shard(variant, memories.vectors, worker);
+    const columns = new Columns(variant, memories.columns, worker);
+    this.parts.push({ shard, rows: new Rows(memories.rows), columns });
     this.#memories.push(memories);
   }
 
@@ -160,7 +167,7 @@ export class Collection implements CollectionView {
 
   memory(): MemoryBytes {
     const total = { vectors: 0, codes: 0, graph: 0, ids: 0, metadata: 0, columns: 0, free: 0 };
-    for (const { shard, rows } of this.parts) {
+    for (const { shard, rows, columns } of this.parts) {
       const engine = shard.memoryBytes();
       const store = rows.memoryBytes();
       total.vectors += engine.vectors;
@@ -168,6 +175,7 @@ export class Collection implements CollectionView {
       total.graph += engine.graph;
       total.ids += store.ids;
       total.metadata += store.metadata;
+      total.columns += columns.memoryBytes();
       total.free += engine.free + store.free;
     }
     return total;

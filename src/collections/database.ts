@@ -3,6 +3,7 @@
  * these types and nothing behind them: whether the writer is a message away or in the same thread
  * is the business of threads/.
  */
+import type { Schema } from "../engine/columns.ts";
 import type { Filter } from "./filter.ts";
 import type { Snapshots } from "./snapshots.ts";
 
@@ -16,6 +17,8 @@ export interface CollectionSettings {
   readonly m: number;
   readonly efConstruction: number;
   readonly efSearch: number;
+  /** Paths whose columns are there from the start, and what they hold. */
+  readonly schema?: Schema;
 }
 
 export type WriteMode = "upsert" | "insert" | "update";
@@ -68,6 +71,9 @@ export interface Explanation {
   readonly matching: number;
   readonly ef: number;
   readonly distancesComputed: number;
+  /** Rows whose JSON had to be read, and for which paths; left out when there were none. */
+  readonly unsure?: number;
+  readonly unread?: readonly string[];
 }
 
 export interface SearchAnswer {
@@ -133,8 +139,7 @@ export interface Health {
 
 /**
  * Every write is answered after it is visible to every later search on any connection. Arguments
- * may be views of reused memory: `put` calls `onRead` when it no longer needs them. `onSent` is
- * called when the write has its place in the order: one that is put after that comes after it.
+ * may be views of reused memory: `put` calls `onRead` when it no longer needs them.
  */
 export interface Database {
   collection(name: string): CollectionView | undefined;
@@ -151,7 +156,6 @@ export interface Database {
     rows: RowsToWrite,
     defaults?: CollectionSettings,
     onRead?: () => void,
-    onSent?: () => void,
   ): Promise<{ sequence: number }>;
   remove(
     name: string,

@@ -41,6 +41,8 @@ type Order = "gt" | "gte" | "lt" | "lte";
 
 export interface Filter {
   readonly root: FilterNode;
+  /** The same for the same conditions: what a thread remembers of a filter goes by it. */
+  readonly text: string;
   /** `metadata` is parsed JSON; undefined stands for a row that has none. */
   matches(metadata: unknown): boolean;
 }
@@ -48,7 +50,8 @@ export interface Filter {
 /** Throws OmenError INVALID_FILTER; `pointer` is where in the request the filter stands. */
 export function compileFilter(json: unknown, pointer: string): Filter {
   const root = new Compiler().conditions(json, pointer, 1);
-  return { root, matches: (metadata) => holds(root, metadata) };
+  const text = JSON.stringify(json);
+  return { root, text, matches: (metadata) => holds(root, metadata) };
 }
 
 const OPERATORS = [

@@ -9,7 +9,6 @@ import type { Bitmap } from "../engine/shard.ts";
 import { OmenError } from "../errors.ts";
 import type { Collection, Part } from "./collection.ts";
 import type { Hit, Metric, SearchAnswer, SearchQuery } from "./database.ts";
-import { matchFilter } from "./matching.ts";
 import { type Plan, plan } from "./planner.ts";
 
 /** Components measured in one slice, a few milliseconds' worth. */
@@ -66,7 +65,7 @@ async function searchOnce(
   query: SearchQuery,
 ): Promise<SearchAnswer | undefined> {
   const snapshot = collection.sequence;
-  const matched = query.filter && (await matchFilter(collection, query.filter, snapshot));
+  const matched = query.filter && (await collection.matcher.match(query.filter));
   const matching = matched ? matched.count : collection.live;
   const course: Course = {
     query,
@@ -81,7 +80,7 @@ async function searchOnce(
       dimensions: collection.settings.dimensions,
     }),
     distances: 0,
-    hasMoved: matched?.hasMoved ?? false,
+    hasMoved: false,
     isCutOff: false,
   };
   let strategy = course.plan.strategy;
@@ -100,6 +99,7 @@ async function searchOnce(
     matching,
     ef: course.plan.ef,
     distancesComputed: course.distances,
+    ...(matched?.unsure && { unsure: matched.unsure, unread: matched.unread }),
   };
   return { hits, explanation };
 }

@@ -47,8 +47,14 @@ export interface EngineExports extends DeskExports {
     filtered: number,
     snapshot: number,
   ): number;
+  countPassing(worker: number, end: number): number;
   isStillVisible(slot: number, stamp: number, snapshot: number): number;
   check(worker: number): number;
+  formatColumns(capacity: number, workers: number, seed: number, memoryBytes: number): number;
+  putColumns(slot: number, bytes: number): void;
+  pinColumn(parent: number, bytes: number, kind: number): number;
+  findText(text: number, bytes: number): number;
+  runColumns(worker: number, from: number, to: number): number;
   squaredCodes(a: number, b: number, bytes: number): number;
   dotCodes(a: number, b: number, bytes: number): number;
   squaredL2(a: number, b: number, bytes: number): number;

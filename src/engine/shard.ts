@@ -6,27 +6,13 @@
 import * as L from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
 import { address, type EngineExports } from "./exports.ts";
+import { type GraphFault, nameFault } from "./graphFault.ts";
 import { instantiate, type Variant } from "./variant.ts";
 
 export const NO_SLOT = L.NO_SLOT;
 
 const METRICS = { l2: L.METRIC_L2, cosine: L.METRIC_COSINE, dot: L.METRIC_DOT } as const;
 const QUANTIZATIONS = { none: L.QUANTIZATION_NONE, sq8: L.QUANTIZATION_SQ8 } as const;
-
-const FAULTS: Record<number, string> = {
-  [L.FAULT_DEGREE]: "a list is longer than its level allows",
-  [L.FAULT_LINK_BOUNDS]: "a link points past the rows",
-  [L.FAULT_SELF_LINK]: "a row links to itself",
-  [L.FAULT_DUPLICATE_LINK]: "a list names a row twice",
-  [L.FAULT_LINK_UNLINKED]: "a link points at a row that is not in the graph",
-  [L.FAULT_LEVEL]: "a row has an impossible level",
-  [L.FAULT_UPPER_BOUNDS]: "a row's upper lists lie outside their region",
-  [L.FAULT_ENTRY]: "the entry point is not a linked row of its level",
-  [L.FAULT_UNREACHABLE]: "live rows cannot be reached from the entry point",
-  [L.FAULT_STAMP]: "a row is still marked as being written",
-  [L.FAULT_TAIL]: "a counter is past its bound",
-  [L.FAULT_LINK_LEVEL]: "a link points at a row that is not on that level",
-};
 
 export interface ShardSettings {
   readonly dimensions: number;
@@ -39,13 +25,10 @@ export interface ShardSettings {
   readonly capacityMax: number;
 }
 
-/** Where a filter's bits lie for this thread: one bit a slot. */
-export type Bitmap = Uint8Array;
-
-export interface GraphFault {
-  readonly fault: string;
-  readonly slot: number;
-  readonly value: number;
+/** A filter's bits, one a slot; the version changes whenever they do. */
+export interface Bitmap {
+  readonly bytes: Uint8Array;
+  readonly version: number;
 }
 
 /** Lays out an untouched memory. Throws OmenError MEMORY_LIMIT when not one row fits. */
@@ -83,6 +66,8 @@ export class Shard {
   readonly #results: number;
   readonly #vectorsBase: number;
   readonly #vectorStride: number;
+  /** The bitmap that lies in the worker's area now. */
+  #held: { bytes?: Uint8Array; version: number } = { version: 0 };
 
   /** `worker` is this thread's index, below the workers the shard was formatted for. */
   constructor(variant: Variant, memory: WebAssembly.Memory, worker: number) {
@@ -188,8 +173,24 @@ export class Shard {
 
   /** Exact scan of slots from..to; with a bitmap, of the slots whose bit is set. */
   scan(from: number, to: number, k: number, snapshot: number, bitmap?: Bitmap): number {
-    if (bitmap) this.#bytes.set(bitmap, this.#own(L.WORKER_BITMAP));
+    if (bitmap) this.#hold(bitmap);
     return this.engine.scan(this.worker, from, to, k, bitmap ? 1 : 0, snapshot);
+  }
+
+  /** How many slots below `end` have their bit set and have not died. */
+  countMatching(bitmap: Bitmap, end: number): number {
+    this.#hold(bitmap);
+    return address(this.engine.countPassing(this.worker, end));
+  }
+
+  #hold({ bytes, version }: Bitmap): void {
+    if (this.#held.bytes === bytes && this.#held.version === version) return;
+    const room = this.#header(L.HEADER_BITMAP_STRIDE);
+    this.#bytes.set(
+      bytes.length > room ? bytes.subarray(0, room) : bytes,
+      this.#own(L.WORKER_BITMAP),
+    );
+    this.#held = { bytes, version };
   }
 
   /** After `scan`: rows as far as the last one of the answer were turned away. */
@@ -199,7 +200,7 @@ export class Shard {
 
   /** Slots of from..to at exactly `distance` as results; `scanned` tells where it stopped. */
   scanTies(from: number, to: number, distance: number, snapshot: number, bitmap?: Bitmap): number {
-    if (bitmap) this.#bytes.set(bitmap, this.#own(L.WORKER_BITMAP));
+    if (bitmap) this.#hold(bitmap);
     return this.engine.scanTies(this.worker, from, to, distance, bitmap ? 1 : 0, snapshot);
   }
 
@@ -263,7 +264,7 @@ export class Shard {
     const fault = this.engine.check(this.worker);
     if (fault === L.FAULT_NONE) return undefined;
     return {
-      fault: FAULTS[fault] ?? `fault ${fault}`,
+      fault: nameFault(fault),
       slot: this.#own(L.WORKER_FAULT_SLOT),
       value: this.#own(L.WORKER_FAULT_VALUE),
     };

@@ -80,7 +80,6 @@ export class Gateway implements Database {
     rows: RowsToWrite,
     defaults?: CollectionSettings,
     onRead?: () => void,
-    onSent?: () => void,
   ): Promise<{ sequence: number }> {
     const { ids, mode, expected } = rows;
     const frame = await encodePutInSlices(rows, this.#options.catalog.thread.pause);
@@ -89,9 +88,7 @@ export class Gateway implements Database {
     await this.#admit(collection, ids.length);
     try {
       const request = { kind: "write", name, frame, mode, expected } as const;
-      const answer = this.#options.ask(request);
-      onSent?.();
-      const { sequence } = await answer;
+      const { sequence } = await this.#options.ask(request);
       return { sequence };
     } finally {
       collection.admit(-ids.length);

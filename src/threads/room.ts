@@ -13,6 +13,7 @@ import {
 } from "../collections/collection.ts";
 import type { CollectionSettings } from "../collections/database.ts";
 import { Rows } from "../collections/rows.ts";
+import { Columns } from "../engine/columns.ts";
 import { reserveMemory } from "../engine/memory.ts";
 import { formatShard } from "../engine/shard.ts";
 import type { Notice } from "./messages.ts";
@@ -47,7 +48,9 @@ export class Room {
     const rows = reserveMemory();
     const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
     Rows.format(rows, capacity, seed);
-    return { vectors, rows };
+    const columns = reserveMemory();
+    Columns.format(catalog.thread.variant, columns, capacity, workers, settings.schema);
+    return { vectors, rows, columns };
   }
 
   /** Opens shards until the collection takes all these frames. Throws OmenError MEMORY_LIMIT. */
