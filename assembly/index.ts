@@ -23,6 +23,7 @@ import { Worker } from "./worker";
 export { formatColumns } from "./columns/regions";
 export { crc32c, crc32cInit } from "./crc32c";
 export { jsonStep } from "./json";
+export { jsonLine } from "./json/lines";
 export { format } from "./regions";
 
 /** Address of a worker's area; its picture is in layout.ts. */

@@ -60,11 +60,20 @@ export interface Fault {
   readonly message: string;
 }
 
+/** How far a write that goes in parts has come. */
+export interface Progress {
+  /** Rows that are written: all those on lines before `line`. */
+  readonly accepted: number;
+  /** The line at fault, or the first one that was not written; counted from 1. */
+  readonly line: number;
+}
+
 export interface ErrorDetails {
   readonly errors?: readonly Fault[];
   /** The ids of the rows at fault, where it is about rows. */
   readonly ids?: readonly string[];
   readonly retryAfterSeconds?: number;
+  readonly progress?: Progress;
   readonly cause?: unknown;
 }
 
@@ -73,6 +82,7 @@ export class OmenError extends Error {
   readonly errors?: readonly Fault[];
   readonly ids?: readonly string[];
   readonly retryAfterSeconds?: number;
+  readonly progress?: Progress;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -81,5 +91,6 @@ export class OmenError extends Error {
     this.errors = details.errors;
     this.ids = details.ids;
     this.retryAfterSeconds = details.retryAfterSeconds;
+    this.progress = details.progress;
   }
 }

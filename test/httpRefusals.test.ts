@@ -257,14 +257,16 @@ describe("http refusals", () => {
     }
   });
 
-  it("another content type, or none, or a compressed body", async () => {
+  it("another content type, or none, or another content encoding", async () => {
     for (const type of ["text/plain", "application/xml", "", "application/json; charset=latin1"]) {
       const more = { status: 415, type };
       await isRefused("/vectors/add", add('"mode":"upsert"'), "UNSUPPORTED_MEDIA_TYPE", more);
     }
-    const gzip = { "content-encoding": "gzip" };
-    const answer = await client.send("POST", "/search", "x", gzip);
-    await expectProblem(answer, 415, "UNSUPPORTED_MEDIA_TYPE");
+    for (const encoding of ["compress", "gzip, br", "utf-8"]) {
+      const answer = await client.send("POST", "/search", "x", { "content-encoding": encoding });
+      await expectProblem(answer, 415, "UNSUPPORTED_MEDIA_TYPE");
+      expect(answer.headers["accept-encoding"]).to.equal("gzip, deflate, br, zstd");
+    }
     expect(
       (
         await client.send("POST", "/search", '{"vector":[1,2,3]}', {

@@ -2,11 +2,18 @@
  * The README is held to the server: its table of settings is the one that the code prints, and its
  * curl lines, sent to a real server in their order, are answered as it says.
  */
+import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { expect } from "chai";
 import { settingsTable } from "../src/config.ts";
 import { type Connection, startServer } from "./server.ts";
 
+const run = promisify(execFile);
+const root = fileURLToPath(new URL("../", import.meta.url));
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 /** What differs from run to run and from machine to machine. */
 const VARYING = new Set([
@@ -26,18 +33,24 @@ describe("readme", () => {
     );
   });
 
-  it("shows what its curl lines are answered", async () => {
+  it("shows what its curl lines are answered, and its programs print", async () => {
     const examples = examplesOf(readme);
     expect(examples).to.have.length.above(5);
     expect(readme.match(/^curl /gm)).to.have.length(examples.length);
     const server = await startServer({ LOG_LEVEL: "silent" });
     const client = server.connect();
-    for (const { command, answer } of examples) {
-      const { body } = await run(client, command);
-      expect(steady(body), command).to.deep.equal(steady(JSON.parse(answer)));
+    try {
+      for (const { command, answer } of examples) {
+        const { body } = await send(client, command);
+        expect(steady(body), command).to.deep.equal(steady(JSON.parse(answer)));
+      }
+      for (const { program, printed } of programsOf(readme)) {
+        expect(await runProgram(program, server.port)).to.equal(printed);
+      }
+    } finally {
+      client.close();
+      expect(await server.stop()).to.equal(0);
     }
-    client.close();
-    expect(await server.stop()).to.equal(0);
   });
 
   it("names only files that are there", () => {
@@ -54,8 +67,25 @@ function examplesOf(text: string): Example[] {
   return [...found].map(([, command, answer]) => ({ command: command!, answer: answer! }));
 }
 
+/** A block of ts, and the block of text after it. */
+function programsOf(text: string) {
+  const found = text.matchAll(/```ts\n([^`]+)```\n```text\n([^`]+)```/g);
+  return [...found].map(([, program, printed]) => ({ program: program!, printed: printed! }));
+}
+
+/** From a file in the checkout, so that the package's own name leads to its sources. */
+async function runProgram(text: string, port: number): Promise<string> {
+  const file = join(root, "build", "readme.ts");
+  await writeFile(file, text.replaceAll("http://localhost:8000", `http://127.0.0.1:${port}`));
+  try {
+    return (await run(process.execPath, [file], { cwd: root })).stdout;
+  } finally {
+    await rm(file);
+  }
+}
+
 /** As much of a shell and of curl as the README uses. */
-function run(client: Connection, command: string) {
+function send(client: Connection, command: string) {
   const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(
     ([, quoted, bare]) => quoted ?? bare!,
   );
@@ -66,7 +96,7 @@ function run(client: Connection, command: string) {
   for (let at = 1; at < words.length; at++) {
     const word = words[at]!;
     if (word === "-X") method = words[++at];
-    else if (word === "-d") body = words[++at];
+    else if (word === "-d" || word === "--data-binary") body = words[++at];
     else if (word === "-H") {
       const [name, value] = words[++at]!.split(": ");
       headers[name!] = value!;

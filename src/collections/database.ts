@@ -139,7 +139,8 @@ export interface Health {
 
 /**
  * Every write is answered after it is visible to every later search on any connection. Arguments
- * may be views of reused memory: `put` calls `onRead` when it no longer needs them.
+ * may be views of reused memory: `put` calls `onRead` when it no longer needs them. `onSent` is
+ * called when the write has its place in the order: one that is put after that comes after it.
  */
 export interface Database {
   collection(name: string): CollectionView | undefined;
@@ -156,6 +157,7 @@ export interface Database {
     rows: RowsToWrite,
     defaults?: CollectionSettings,
     onRead?: () => void,
+    onSent?: () => void,
   ): Promise<{ sequence: number }>;
   remove(
     name: string,

@@ -24,6 +24,7 @@ import {
   SCAN_FAULT,
   SCAN_MORE,
   SCAN_ODDITY_COUNT,
+  SCAN_SKELETON,
   VECTOR_BYTES,
   VECTOR_FAULT,
   VECTOR_FAULT_INDEX,
@@ -33,13 +34,14 @@ import {
 } from "../../assembly/desk.ts";
 import { OmenError } from "../errors.ts";
 import { bodyFault } from "./faults.ts";
+import { type LineFault, nextLine, tooLong } from "./lines.ts";
 import { Pace, type Pause } from "./pace.ts";
-import { ScannedBody } from "./scanned.ts";
+import { ScannedBody, ScannedLines } from "./scanned.ts";
 import { type Areas, layOut, SHEET_PAGES_MIN, Sheet } from "./sheet.ts";
-import { isCut, parsePieces, parseWhole } from "./skeleton.ts";
+import { isCut, parseLines, parsePieces, parseWhole } from "./skeleton.ts";
 
 export type { Pause } from "./pace.ts";
-export { ScannedBody, type ScannedVector } from "./scanned.ts";
+export { ScannedBody, ScannedLines, type ScannedVector } from "./scanned.ts";
 export type { DeskExports } from "./sheet.ts";
 
 /** What goes through the engine in one call: some tenths of a millisecond. */
@@ -94,6 +96,59 @@ export class Desk {
    * it resolves to must be released.
    */
   async scan(chunks: Uint8Array[], pause: Pause): Promise<ScannedBody> {
+    return this.#read(chunks, pause, async (sheet, pace) => {
+      const { source } = sheet.areas;
+      while (!isRead(sheet, source)) if (pace.isDue()) await pace.rest();
+      const value = isCut(sheet) ? await parsePieces(sheet, pace) : parseWhole(sheet);
+      return new ScannedBody(value, sheet, this.#giveBack);
+    });
+  }
+
+  /**
+   * Reads whole lines of NDJSON, `linesBefore` lines into their body. Lines of white space are
+   * passed over. The first line that cannot be read ends it: it is `fault`, and the lines before it
+   * are given. What it resolves to must be released.
+   */
+  async scanLines(
+    chunks: Uint8Array[],
+    linesBefore: number,
+    lineBytesMax: number,
+    pause: Pause,
+  ): Promise<ScannedLines> {
+    return this.#read(chunks, pause, async (sheet, pace, bodyBytes) => {
+      const lines: number[] = [];
+      let fault: LineFault | undefined;
+      let line = linesBefore;
+      let skeleton = sheet.get(SCAN_SKELETON);
+      const end = sheet.areas.source + bodyBytes;
+      for (let start = sheet.areas.source; start < end && fault === undefined; ) {
+        line++;
+        const { stop, isBlank } = nextLine(sheet.bytes, start, end);
+        if (stop - start > lineBytesMax) fault = { line, error: tooLong(lineBytesMax) };
+        else if (!isBlank) {
+          sheet.beginLine(start, stop);
+          try {
+            while (!isRead(sheet, start)) if (pace.isDue()) await pace.rest();
+            lines.push(line);
+            skeleton = sheet.get(SCAN_SKELETON);
+          } catch (error) {
+            fault = { line, error: error as OmenError };
+          }
+        }
+        start = stop + 1;
+        if (pace.isDue()) await pace.rest();
+      }
+      sheet.cutSkeleton(skeleton);
+      const rows = parseLines(sheet);
+      return new ScannedLines(rows, sheet, this.#giveBack, { lines, linesEnd: line, fault });
+    });
+  }
+
+  async #read<Read>(
+    chunks: Uint8Array[],
+    pause: Pause,
+    use: (sheet: Sheet, pace: Pace, bodyBytes: number) => Promise<Read>,
+  ): Promise<Read> {
     let bodyBytes = 0;
     for (const chunk of chunks) bodyBytes += chunk.length;
     if (bodyBytes > DESK_BODY_BYTES_MAX) {
@@ -107,9 +162,7 @@ export class Desk {
       sheet.begin(bodyBytes, areas, this.#secret[0]!, this.#secret[1]! | 0x8000_0001);
       if (bodyBytes > COPY_BYTES) await copyLong(chunks, sheet, pace);
       else copyShort(chunks, sheet);
-      while (!isRead(sheet)) if (pace.isDue()) await pace.rest();
-      const value = isCut(sheet) ? await parsePieces(sheet, pace) : parseWhole(sheet);
-      return new ScannedBody(value, sheet, this.#giveBack);
+      return await use(sheet, pace, bodyBytes);
     } catch (error) {
       this.#give(sheet);
       throw error;
@@ -205,9 +258,9 @@ async function copyLong(chunks: Uint8Array[], sheet: Sheet, pace: Pace): Promise
 const EMPTY = new Uint8Array(0);
 
 /** One step; true when it was the last. */
-function isRead(sheet: Sheet): boolean {
+function isRead(sheet: Sheet, origin: number): boolean {
   const status = sheet.step(STEP_BYTES);
-  if (status === SCAN_FAULT) throw bodyFault(sheet);
+  if (status === SCAN_FAULT) throw bodyFault(sheet, origin);
   if (status !== SCAN_MORE) resolveOddities(sheet);
   return status === SCAN_DONE;
 }

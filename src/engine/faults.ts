@@ -66,15 +66,15 @@ const CODES: Record<number, ErrorCode> = {
   [FAULT_SKELETON]: "BODY_TOO_LARGE",
 };
 
-/** After SCAN_FAULT: the error to throw. */
-export function bodyFault(sheet: Sheet): OmenError {
+/** After SCAN_FAULT: the error to throw. Bytes count from `origin`, a body's or line's first. */
+export function bodyFault(sheet: Sheet, origin: number): OmenError {
   const fault = sheet.faultCode;
   const position = sheet.get(SCAN_POSITION);
   const sentence =
     fault === FAULT_CHARACTER
       ? `expected something else than ${showByte(sheet.bytes[position]!)}`
       : SENTENCES[fault]!;
-  const message = `${sentence}, at byte ${position - sheet.areas.source}`;
+  const message = `${sentence}, at byte ${position - origin}`;
   const pointer = shorten(pointerOfFrames(sheet));
   const code = CODES[fault] ?? "INVALID_JSON";
   const detail = pointer === "" ? message : `${pointer}: ${message}`;
@@ -107,17 +107,25 @@ export function nameAt(sheet: Sheet, quote: number): string {
   return JSON.parse(decoder.decode(sheet.bytes.subarray(quote, end + 1))) as string;
 }
 
-/** A vector that cannot be stored: `pointer` is the vector's, `index` the component's. */
-export function vectorFault(fault: number, pointer: string, index: number): OmenError {
+/**
+ * A vector that cannot be stored: `pointer` is the vector's, `index` the component's, `bytes` what
+ * came where it came as bytes.
+ */
+export function vectorFault(
+  fault: number,
+  pointer: string,
+  index: number,
+  bytes?: number,
+): OmenError {
   const isComponent = fault === VECTOR_NOT_A_NUMBER || fault === VECTOR_OUT_OF_RANGE;
   const place = shorten(isComponent ? `${pointer}/${index}` : pointer);
-  const message = explainVector(fault, index);
+  const message = explainVector(fault, index, bytes);
   return new OmenError("INVALID_VECTOR", `${place}: ${message}`, {
     errors: [{ pointer: place, message }],
   });
 }
 
-function explainVector(fault: number, index: number): string {
+function explainVector(fault: number, index: number, bytes?: number): string {
   switch (fault) {
     case VECTOR_NOT_A_NUMBER:
       return `component ${index} is not a number`;
@@ -126,6 +134,7 @@ function explainVector(fault: number, index: number): string {
     case VECTOR_NOT_BASE64:
       return "the text is not base64 with padding";
     default:
+      if (bytes !== undefined) return `${bytes} bytes are not whole float32 components`;
       return "the decoded bytes are not whole float32 components";
   }
 }

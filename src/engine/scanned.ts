@@ -20,6 +20,7 @@ import {
 } from "../../assembly/desk.ts";
 import { OmenError } from "../errors.ts";
 import { escapeStep, nameAt, vectorFault } from "./faults.ts";
+import type { LineFault } from "./lines.ts";
 import type { Sheet } from "./sheet.ts";
 
 export interface ScannedVector {
@@ -111,6 +112,28 @@ export class ScannedBody {
     return new OmenError("DIMENSION_MISMATCH", `${pointer}: ${message}`, {
       errors: [{ pointer, message }],
     });
+  }
+}
+
+/** Lines of NDJSON that have been read: `value` has an element for each. */
+export class ScannedLines extends ScannedBody {
+  declare readonly value: readonly unknown[];
+  /** The number of each element's line, counted from 1 at the body's beginning. */
+  readonly lines: readonly number[];
+  /** The last line that was looked at, a blank one or the one at fault too. */
+  readonly linesEnd: number;
+  readonly fault?: LineFault;
+
+  constructor(
+    rows: readonly unknown[],
+    sheet: Sheet,
+    giveBack: (sheet: Sheet) => void,
+    about: Pick<ScannedLines, "lines" | "linesEnd" | "fault">,
+  ) {
+    super(rows, sheet, giveBack);
+    this.lines = about.lines;
+    this.linesEnd = about.linesEnd;
+    this.fault = about.fault;
   }
 }
 

@@ -49,6 +49,8 @@ export interface DeskExports {
    * Reads on for about so many bytes; returns SCAN_MORE, SCAN_DONE, SCAN_FAULT or SCAN_ODDITIES.
    */
   jsonStep(state: number, budgetBytes: number): number;
+  /** Begins a value of its own; the byte at `end` must be zero. */
+  jsonLine(state: number, start: number, end: number, isMuted: number): void;
   /** Writes CRC_TABLE_BYTES of tables. */
   crc32cInit(table: number): void;
   /** The crc as a signed i32; a crc given as seed is continued. */
@@ -159,6 +161,17 @@ export class Sheet {
 
   step(budgetBytes: number): number {
     return this.engine.jsonStep(DESK_SCAN, budgetBytes);
+  }
+
+  /** Sets the scanner to the line from `start` to `end`; what was read before stays. */
+  beginLine(start: number, end: number): void {
+    this.bytes[end] = 0;
+    this.engine.jsonLine(DESK_SCAN, start, end, 0);
+  }
+
+  /** Takes back what the line at fault has left in the skeleton. */
+  cutSkeleton(end: number): void {
+    this.#set(SCAN_SKELETON, end);
   }
 
   /** A field of the scanner's state, SCAN_*. */

@@ -28,6 +28,13 @@ export function parseWhole(sheet: Sheet): unknown {
   return JSON.parse(textOf(sheet, sheet.areas.skeleton, sheet.get(SCAN_SKELETON)));
 }
 
+/** Of a body of lines: each line's value. The scanner has put a comma before each. */
+export function parseLines(sheet: Sheet): unknown[] {
+  const { skeleton } = sheet.areas;
+  const text = textOf(sheet, skeleton, sheet.get(SCAN_SKELETON));
+  return JSON.parse(`[${text.slice(1)}]`) as unknown[];
+}
+
 export async function parsePieces(sheet: Sheet, pace: Pace): Promise<unknown> {
   const start = sheet.areas.skeleton;
   const end = sheet.get(SCAN_SKELETON);

@@ -6,6 +6,7 @@
 import type { Response } from "express";
 import type { Explanation, Hit } from "../collections/database.ts";
 import { OmenError } from "../errors.ts";
+import type { VectorFormat } from "./schemas.ts";
 
 const START_BYTES = 64 * 1024;
 const KEPT_BYTES_MAX = 1024 * 1024;
@@ -32,7 +33,8 @@ export class JsonText {
     return this;
   }
 
-  vector(components: Float32Array): this {
+  vector(components: Float32Array, format: VectorFormat = "array"): this {
+    if (format === "base64") return this.base64(components);
     // In pieces, because one text of 8192 components is long enough to be slow to join.
     const PIECE = 256;
     this.text("[");
@@ -49,13 +51,21 @@ export class JsonText {
     return this.text("]");
   }
 
-  hits(hits: readonly Hit[]): this {
+  private base64({ buffer, byteOffset, byteLength }: Float32Array): this {
+    // Without bytes beyond ASCII in it, the text takes a byte a unit.
+    const text = Buffer.from(buffer, byteOffset, byteLength).toString("base64");
+    this.reserve(text.length + 2);
+    this.length += this.bytes.write(`"${text}"`, this.length, "latin1");
+    return this;
+  }
+
+  hits(hits: readonly Hit[], format?: VectorFormat): this {
     let begin = '[{"id":';
     for (const { id, distance, score, metadata, vector } of hits) {
       const head = `${begin}${JSON.stringify(id)},"distance":${distance},"score":${score}`;
       this.text(metadata === undefined ? head : `${head},"metadata":`);
       if (metadata !== undefined) this.splice(metadata);
-      if (vector !== undefined) this.text(',"vector":').vector(vector);
+      if (vector !== undefined) this.text(',"vector":').vector(vector, format);
       begin = '},{"id":';
     }
     return this.text(hits.length === 0 ? "[]" : "}]");

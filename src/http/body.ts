@@ -1,7 +1,11 @@
 /**
  * A request's body, from the socket to a value. The content type and the declared length are looked
- * at before anything is read; chunks are gathered as they come, under a limit of bytes for the
- * body, one for all bodies this thread is gathering, and two clocks; then the desk reads them.
+ * at before anything is read; chunks are gathered as they come, inflated where they are compressed,
+ * under a limit of bytes for the body, one for all bodies this thread is gathering, and two clocks;
+ * then the desk reads them.
+ *
+ * Lines of NDJSON may come without end: some of them are gathered at a time, read and handed on,
+ * and nothing more is taken off the socket while whoever has them is busy.
  *
  * A body that is refused half-way is still being sent. Closing the connection at once would reset
  * it, and the sender might never see why; so it is half-closed after the answer, and what still
@@ -11,19 +15,28 @@ import type { Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import type { Request } from "express";
 import { OmenError } from "../errors.ts";
+import { Inflow, openInflow, tooSlow } from "./inflow.ts";
+import { JSON_MEDIA, mediaOf } from "./media.ts";
 
 /** No byte for so long, and the sender is taken for gone. */
 export const BODY_IDLE_MS = 15_000;
 /** From the first look at the request to the last byte of its body. */
 export const BODY_TOTAL_MS = 120_000;
+/** The longest line of NDJSON. */
+export const LINE_BYTES_MAX = 1024 * 1024;
+/** Of NDJSON, gathered before they are read: they become one write. */
+const LINES_BYTES = 1024 * 1024;
 /** How long a refused sender may go on before the connection is cut. */
 const LINGER_MS = 1000;
 const OVERLOAD_RETRY_SECONDS = 1;
+const NEWLINE = 0x0a;
 
 export interface BodyLimits {
+  /** Of a body as it is when inflated. */
   readonly bytesMax: number;
   /** Of all bodies being gathered in this thread together. */
   readonly gatheredBytesMax: number;
+  readonly lineBytesMax?: number;
   readonly idleMs?: number;
   readonly totalMs?: number;
 }
@@ -43,9 +56,30 @@ export interface ScannedBody {
   release(): void;
 }
 
+/** Some lines of a longer body. The first that could not be read ends it, as `fault`. */
+export interface ScannedLines extends ScannedBody {
+  readonly value: readonly unknown[];
+  /** Of each element, counted from 1 at the body's beginning. */
+  readonly lines: readonly number[];
+  /** The last line that was looked at. */
+  readonly linesEnd: number;
+  readonly fault?: LineFault;
+}
+
+export interface LineFault {
+  readonly line: number;
+  readonly error: OmenError;
+}
+
 /** The thread's desk, as far as bodies need it; see src/engine/desk.ts. */
 export interface BodyDesk {
   scan(chunks: Uint8Array[], pause: () => Promise<void>): Promise<ScannedBody>;
+  scanLines(
+    chunks: Uint8Array[],
+    linesBefore: number,
+    lineBytesMax: number,
+    pause: () => Promise<void>,
+  ): Promise<ScannedLines>;
 }
 
 export class BodyReader {
@@ -59,11 +93,27 @@ export class BodyReader {
   }
 
   /**
-   * Throws UNSUPPORTED_MEDIA_TYPE, BODY_TOO_LARGE, REQUEST_TIMEOUT, OVERLOADED, INVALID_JSON (with
-   * the byte and the pointer), INVALID_METADATA, and INVALID_REQUEST when the sender went away.
+   * JSON. Throws UNSUPPORTED_MEDIA_TYPE, BODY_TOO_LARGE, REQUEST_TIMEOUT, OVERLOADED, INVALID_JSON
+   * (with the byte and the pointer), INVALID_METADATA, and INVALID_REQUEST when the sender went
+   * away or what it sent cannot be inflated.
    */
   async read(request: Request): Promise<ScannedBody> {
-    expectJson(request);
+    mediaOf(request, [JSON_MEDIA]);
+    return this.gather(request, async (chunks) => {
+      const body = await this.#desk.scan(chunks, turn);
+      request.res?.once("close", () => body.release());
+      return body;
+    });
+  }
+
+  /**
+   * The bytes of a body, whatever they are, which count as gathered while `use` has them. Throws as
+   * `read` does, but for what is wrong with JSON.
+   */
+  async gather<Result>(
+    request: Request,
+    use: (chunks: Uint8Array[]) => Promise<Result>,
+  ): Promise<Result> {
     const declared = Number(request.headers["content-length"] ?? 0);
     if (declared > this.#limits.bytesMax) {
       hangUp(request);
@@ -72,47 +122,95 @@ export class BodyReader {
     const gathered: Gathered = { chunks: [], bytes: 0 };
     try {
       await this.#gather(request, gathered);
-      const body = await this.#desk.scan(gathered.chunks, turn);
-      request.res?.once("close", () => body.release());
-      return body;
+      return await use(gathered.chunks);
     } finally {
       this.#gatheredBytes -= gathered.bytes;
+    }
+  }
+
+  /**
+   * Lines of NDJSON as they come, some at a time; each part must be released. Throws what `gather`
+   * throws, but for the limits on a whole body: the only clock is the one between two bytes.
+   */
+  lines(request: Request): AsyncGenerator<ScannedLines, void, void> {
+    return this.#lines(request, new Inflow(request, this.#limits.idleMs ?? BODY_IDLE_MS));
+  }
+
+  async *#lines(request: Request, inflow: Inflow): AsyncGenerator<ScannedLines, void, void> {
+    const { lineBytesMax = LINE_BYTES_MAX } = this.#limits;
+    let gathered: Gathered = { chunks: [], bytes: 0 };
+    let linesBefore = 0;
+    /** Since the last newline. */
+    let openBytes = 0;
+    let isWhole = false;
+    const scan = async (): Promise<ScannedLines> => {
+      const { chunks, bytes } = gathered;
+      gathered = { chunks: [], bytes: 0 };
+      try {
+        const part = await this.#desk.scanLines(chunks, linesBefore, lineBytesMax, turn);
+        linesBefore = part.linesEnd;
+        return part;
+      } finally {
+        this.#gatheredBytes -= bytes;
+      }
+    };
+    try {
+      for (let piece = await inflow.next(); piece !== undefined; piece = await inflow.next()) {
+        const overload = this.#keep(piece, gathered);
+        if (overload !== undefined) throw overload;
+        const end = piece.lastIndexOf(NEWLINE) + 1;
+        openBytes = piece.length - end + (end === 0 ? openBytes : 0);
+        // The desk finds the line that is too long, after those before it.
+        if (openBytes > lineBytesMax) return yield await scan();
+        if (end === 0 || gathered.bytes < LINES_BYTES) continue;
+        const rest = piece.subarray(end);
+        gathered.chunks[gathered.chunks.length - 1] = piece.subarray(0, end);
+        gathered.bytes -= rest.length;
+        yield await scan();
+        gathered = { chunks: [rest], bytes: rest.length };
+      }
+      isWhole = true;
+      if (gathered.bytes > 0) yield await scan();
+    } finally {
+      this.#gatheredBytes -= gathered.bytes;
+      inflow.stop();
+      if (!isWhole) hangUp(request);
     }
   }
 
   #gather(request: Request, gathered: Gathered): Promise<void> {
     const { idleMs = BODY_IDLE_MS, totalMs = BODY_TOTAL_MS } = this.#limits;
     return new Promise((resolve, reject) => {
-      const settle = (error?: OmenError) => {
+      const end = (error?: OmenError) => {
         clearTimeout(idle);
         clearTimeout(total);
-        request.off("data", onData).off("end", onEnd).off("close", onClose);
         if (error === undefined) resolve();
         else reject(error);
       };
       const refuse = (error: OmenError) => {
+        flow.stop();
         hangUp(request);
-        settle(error);
+        end(error);
       };
-      const onData = (chunk: Buffer) => {
+      const data = (chunk: Buffer) => {
         const error = this.#add(chunk, gathered);
         if (error === undefined) idle.refresh();
         else refuse(error);
       };
-      const onEnd = () => settle();
-      const onClose = () => settle(gone());
+      const flow = openInflow(request, { data, end });
       const idle = setTimeout(() => refuse(tooSlow(`no byte for ${idleMs} ms`)), idleMs);
       const total = setTimeout(() => refuse(tooSlow(`not complete in ${totalMs} ms`)), totalMs);
-      request.on("data", onData).on("end", onEnd).on("close", onClose);
-      // An aborted request says so with an error as well as a close; the close is enough.
-      request.on("error", ignore);
     });
   }
 
   #add(chunk: Buffer, gathered: Gathered): OmenError | undefined {
+    const overload = this.#keep(chunk, gathered);
+    return gathered.bytes > this.#limits.bytesMax ? this.#tooLarge() : overload;
+  }
+
+  #keep(chunk: Buffer, gathered: Gathered): OmenError | undefined {
     gathered.bytes += chunk.length;
     this.#gatheredBytes += chunk.length;
-    if (gathered.bytes > this.#limits.bytesMax) return this.#tooLarge();
     if (this.#gatheredBytes > this.#limits.gatheredBytesMax) return tooMany();
     gathered.chunks.push(chunk);
     return undefined;
@@ -129,30 +227,10 @@ interface Gathered {
 }
 
 const turn = () => setImmediate();
-const ignore = () => {};
-
-const tooSlow = (what: string) =>
-  new OmenError("REQUEST_TIMEOUT", `the body came too slowly: ${what}`);
-const gone = () => new OmenError("INVALID_REQUEST", "the connection ended before the body did");
 const tooMany = () =>
   new OmenError("OVERLOADED", "too many bodies are on their way at once", {
     retryAfterSeconds: OVERLOAD_RETRY_SECONDS,
   });
-
-/** `application/json`, of no other charset than UTF-8 and not compressed. */
-function expectJson(request: Request): void {
-  const encoding = request.headers["content-encoding"] ?? "identity";
-  if (encoding.toLowerCase() !== "identity") {
-    throw new OmenError("UNSUPPORTED_MEDIA_TYPE", `expected no content encoding, got ${encoding}`);
-  }
-  const type = request.headers["content-type"] ?? "";
-  const [media = "", ...parameters] = type.toLowerCase().split(";");
-  const charset = parameters.map((text) => text.trim()).find((text) => text.startsWith("charset="));
-  const isUtf8 = charset === undefined || /^charset="?utf-?8"?$/.test(charset);
-  if (media.trim() === "application/json" && isUtf8) return;
-  const got = type === "" ? "none" : type.slice(0, 100);
-  throw new OmenError("UNSUPPORTED_MEDIA_TYPE", `expected application/json in UTF-8, got ${got}`);
-}
 
 /** The connection ends with this answer, but gently. */
 function hangUp(request: Request): void {

@@ -14,7 +14,7 @@ export interface Door {
   readonly database: Database;
   readonly config: Config;
   readonly control: Control;
-  readonly bodies: Pick<BodyReader, "read">;
+  readonly bodies: Pick<BodyReader, "read" | "gather" | "lines">;
   readonly version: string;
 }
 
@@ -73,9 +73,7 @@ export async function withBody<Body>(
   check: (value: unknown) => Body,
   use: (body: Body, scanned: ScannedBody) => Promise<void> | void,
 ): Promise<void> {
-  const reading = door.bodies.read(request);
-  if (request.headers.expect !== undefined) await goOn(reading, response);
-  const scanned = await reading;
+  const scanned = await goOnWith(door.bodies.read(request), request, response);
   try {
     await use(check(scanned.value), scanned);
   } finally {
@@ -83,11 +81,23 @@ export async function withBody<Body>(
   }
 }
 
-/** Asks a client that waits with its body to send it, unless its headers were refused already. */
-async function goOn(reading: Promise<unknown>, response: Response): Promise<void> {
-  await Promise.race([reading, undefined]);
+/** Asks a client that waits with its body to send it. */
+export function goOn(response: Response): void {
   response.locals.isContinued = true;
   response.writeContinue();
+}
+
+/** The same while its body is being read, unless its headers were refused already. */
+export async function goOnWith<Read>(
+  reading: Promise<Read>,
+  request: Request,
+  response: Response,
+): Promise<Read> {
+  if (request.headers.expect !== undefined) {
+    await Promise.race([reading, nextTurn()]);
+    goOn(response);
+  }
+  return reading;
 }
 
 /** Lets other requests have their turn when the work since `begunAtMs` has been long. */

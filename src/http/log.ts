@@ -24,8 +24,8 @@ export function createRequestLog(log: Logger): RequestLog {
     },
     wrapSerializers: false,
     serializers: {
-      req: ({ method, path, ip, id }: Request & { id?: unknown }) => ({ method, path, ip, id }),
-      res: ({ statusCode, locals }: Response) => ({ statusCode, code: locals.code }),
+      req: shownRequest,
+      res: shownResponse,
     },
     genReqId: (_request, response) => response.locals.requestId,
     customSuccessObject: (_request, response, line) => ({ ...line, responseTime: since(response) }),
@@ -42,11 +42,26 @@ export function createRequestLog(log: Logger): RequestLog {
     failed(request, response, error) {
       const { status } = ERRORS[error.code];
       response.locals.code = error.code;
+      response.locals.progress = error.progress;
       if (status >= 500) response.err = (error.cause as Error | undefined) ?? error;
       // A client that is over its budget must not fill the disk as well.
-      if (!isEveryLogged && status !== 429) follow(request, response);
+      if (isEveryLogged || status === 429) return;
+      if (!response.closed) follow(request, response);
+      else {
+        // There is nobody to answer, so nothing would follow.
+        const line = { req: shownRequest(request), res: shownResponse(response) };
+        log.info({ ...line, responseTime: since(response) }, "the client went away");
+      }
     },
   };
+}
+
+function shownRequest({ method, path, ip, res }: Request) {
+  return { method, path, ip, id: res?.locals.requestId };
+}
+
+function shownResponse({ statusCode, locals }: Response) {
+  return { statusCode, code: locals.code, ...locals.progress };
 }
 
 function since(response: Response): number {

@@ -3,6 +3,7 @@
  * requests. What ajv sees as a handle is shown as what a client sends.
  */
 import { ERRORS, type ErrorCode } from "../errors.ts";
+import { JSON_MEDIA } from "./media.ts";
 import { type Operation, operationNames, operationOf, pathsOf } from "./operations.ts";
 import * as schemas from "./schemas.ts";
 
@@ -75,9 +76,9 @@ export function openApiDocument(version: string): Json {
 }
 
 function describe(operation: Operation, path: string): Json {
-  const { summary, description, body, role } = operation;
+  const { summary, description, body, otherBodies = {}, query, role } = operation;
   const isOpen = role === "anyone";
-  const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,
     in: "path",
     required: true,
@@ -86,6 +87,8 @@ function describe(operation: Operation, path: string): Json {
         ? { type: "string", minLength: 1 }
         : { type: "string", pattern: schemas.COLLECTION_NAME.source },
   }));
+  const parameters = [...inPath, ...queryOf(query)];
+  const bodies = Object.entries({ [JSON_MEDIA]: body, ...otherBodies });
   return {
     summary,
     ...(description === undefined ? {} : { description }),
@@ -94,10 +97,26 @@ function describe(operation: Operation, path: string): Json {
     ...(body === undefined
       ? {}
       : {
-          requestBody: { required: true, content: { "application/json": { schema: shown(body) } } },
+          requestBody: {
+            required: true,
+            content: Object.fromEntries(
+              bodies.map(([media, schema]) => [media, { schema: shown(schema) }]),
+            ),
+          },
         }),
     responses: { ...answersOf(operation), ...problemsOf(operation) },
   };
+}
+
+/** What is not a text, a number or a truth stands there as JSON. */
+function queryOf(query?: schemas.TObject): Json[] {
+  return Object.entries(query?.properties ?? {}).map(([name, schema]) => {
+    const isPlain = "type" in schema || "enum" in schema;
+    const kind = isPlain
+      ? { schema: shown(schema) }
+      : { content: { [JSON_MEDIA]: { schema: shown(schema) } } };
+    return { name, in: "query", ...kind };
+  });
 }
 
 function answersOf({ answers }: Operation): Json {

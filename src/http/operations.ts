@@ -8,6 +8,8 @@
  */
 import type { Role } from "../access/grant.ts";
 import type { ErrorCode } from "../errors.ts";
+import { LINES_MEDIA, OCTETS_MEDIA } from "./media.ts";
+import * as queries from "./queries.ts";
 import * as schemas from "./schemas.ts";
 
 export interface Operation {
@@ -22,6 +24,10 @@ export interface Operation {
   readonly summary: string;
   readonly description?: string;
   readonly body?: schemas.TSchema;
+  /** Parameters in the address, all of them optional. */
+  readonly query?: schemas.TObject;
+  /** Bodies of other media types than JSON, which stand beside it. */
+  readonly otherBodies?: Readonly<Record<string, schemas.TSchema>>;
   /** What comes back by status; a text is a media type other than JSON. */
   readonly answers: Readonly<Record<number, schemas.TSchema | string>>;
   readonly errors?: readonly ErrorCode[];
@@ -44,8 +50,10 @@ export const OPERATIONS = {
     summary: "Find the nearest rows",
     description:
       "Fewer than k come back only when fewer than k rows match. Before the first write the " +
-      "collection `default` answers with no results; another collection that is not there is 404.",
+      "collection `default` answers with no results; another collection that is not there is " +
+      "404. Parameters in the address go with a body of application/octet-stream and only with it.",
     ...{ body: schemas.SearchBody, answers: { 200: schemas.Found }, errors: searchErrors },
+    ...{ query: queries.OctetsQuery, otherBodies: { [OCTETS_MEDIA]: queries.Octets } },
   },
   addRow: {
     ...{ method: "post", path: "/vectors/add", scope: "collection", role: "writer" },
@@ -60,8 +68,13 @@ export const OPERATIONS = {
   addRows: {
     ...{ method: "post", path: "/vectors/batch", scope: "collection", role: "writer" },
     summary: "Write many rows, all or none",
-    description: "An id may come once in a batch. Makes the collection `default` as one row does.",
+    description:
+      "An id may come once in a batch. Makes the collection `default` as one row does. NDJSON " +
+      "has a row a line and no limit on the body; each line counts as a write of its own, and " +
+      "rows before a line at fault are written. The parameter mode is for NDJSON only.",
     body: schemas.BatchBody,
+    query: queries.BatchQuery,
+    otherBodies: { [LINES_MEDIA]: schemas.BatchRow },
     answers: { 200: schemas.BatchAdded },
     errors: [...writeErrors, "BATCH_EMPTY", "DUPLICATE_ID"],
   },
@@ -95,6 +108,7 @@ export const OPERATIONS = {
     description:
       "The ETag is the row's version, and If-None-Match is answered 304 while it holds. An id in " +
       "a path is percent-encoded.",
+    query: queries.RowQuery,
     answers: { 200: schemas.GotRow },
     errors: [
       ...(["INVALID_REQUEST", "INVALID_ID", "ROW_NOT_FOUND", "COLLECTION_NOT_FOUND"] as const),

@@ -25,6 +25,9 @@ export interface Problem {
   readonly request_id: string;
   readonly errors?: readonly Fault[];
   readonly ids?: readonly string[];
+  /** Only of a write in parts; see errors.ts. */
+  readonly accepted?: number;
+  readonly line?: number;
 }
 
 /** `requestId` and `instance` are empty where no request was understood. */
@@ -41,6 +44,7 @@ export function problemOf(error: OmenError, instance: string, requestId: string)
     request_id: requestId,
     ...(error.errors === undefined ? {} : { errors: error.errors }),
     ...(error.ids === undefined ? {} : { ids: error.ids }),
+    ...error.progress,
   };
 }
 

@@ -6,7 +6,7 @@
  * number, in their place. Three keywords of ours say what stands there for the client, and what ajv
  * is to check in the value it is given.
  */
-import { type TSchema, Type } from "typebox";
+import { type TObject, type TSchema, Type } from "typebox";
 import { DIMENSIONS_MAX, EF_MAX, ID_BYTES_MAX, K_MAX } from "../../assembly/layout.ts";
 
 export { DIMENSIONS_MAX, EF_MAX, ID_BYTES_MAX, K_MAX };
@@ -65,6 +65,14 @@ const limited = (maximum: number, description: string, byDefault?: number) =>
 const flag = (byDefault: boolean, description: string) =>
   Type.Optional(Type.Boolean({ default: byDefault, description }));
 
+export type VectorFormat = "array" | "base64";
+const vector_format = Type.Optional(
+  Type.Enum(["array", "base64"], {
+    default: "array",
+    description: "How vectors are returned: numbers, or base64 of little-endian float32.",
+  }),
+);
+
 const row = { id: Id, vector: Vector, metadata: Type.Optional(Metadata) };
 const mode = Type.Optional(
   Type.Enum(["upsert", "insert", "update"], {
@@ -97,6 +105,7 @@ export const SearchBody = Type.Object(
     k: Type.Optional(limited(K_MAX, "How many nearest rows to return.", 10)),
     include_metadata: flag(true, "Whether each result carries its metadata."),
     include_vector: flag(false, "Whether each result carries its vector."),
+    vector_format,
     filter: Type.Optional(FilterBody),
     ef: Type.Optional(limited(EF_MAX, "Width of the walk; by default the collection's ef_search.")),
     exact: flag(false, "Compare with every row instead of walking the graph."),
@@ -116,7 +125,7 @@ export const SearchBatchBody = Type.Object(
 const ids = Type.Array(Id, { minItems: 1, maxItems: IDS_MAX });
 
 export const GetBody = Type.Object(
-  { ids, include_vector: flag(true, "Whether each row carries its vector.") },
+  { ids, include_vector: flag(true, "Whether each row carries its vector."), vector_format },
   closed,
 );
 
@@ -151,12 +160,16 @@ export const CollectionBody = Type.Object(
 const count = (description: string) => Type.Integer({ minimum: 0, description });
 const Status = Type.Literal("ok");
 const Sequence = count("Of the write that the answer is about.");
+const ReturnedVector = Type.Union([
+  Type.Array(Type.Number()),
+  Type.String({ contentEncoding: "base64" }),
+]);
 const Hit = Type.Object({
   id: Type.String(),
   distance: Type.Number({ description: "l2: Euclidean; cosine: 1 - cos; dot: -dot." }),
   score: Type.Number({ description: "l2: 1/(1+distance); cosine: cos; dot: dot." }),
   metadata: Type.Optional(Metadata),
-  vector: Type.Optional(Type.Array(Type.Number())),
+  vector: Type.Optional(ReturnedVector),
 });
 const hits = Type.Array(Hit, { description: "Nearest first, ties by id." });
 const Explanation = Type.Object({
@@ -178,7 +191,7 @@ const explain = Type.Optional(Explanation);
 const took_ms = Type.Number({ description: "Milliseconds from the read body to the answer." });
 const Row = Type.Object({
   id: Type.String(),
-  vector: Type.Optional(Type.Array(Type.Number())),
+  vector: Type.Optional(ReturnedVector),
   metadata: Type.Union([Metadata, Type.Null()]),
   version: count("The sequence of the write that made the row; also its ETag."),
 });
@@ -187,6 +200,7 @@ export const Added = Type.Object({ status: Status, id: Type.String(), sequence: 
 export const BatchAdded = Type.Object({
   status: Status,
   count: count("Rows written."),
+  accepted: Type.Optional(count("Of NDJSON: the same, as an error has it.")),
   sequence: Sequence,
 });
 export const Found = Type.Object({ results: hits, took_ms, explain });
@@ -274,6 +288,10 @@ export const Problem = Type.Object({
   ids: Type.Optional(
     Type.Array(Type.String(), { description: "The rows at fault, the first 10,000 of them." }),
   ),
+  accepted: Type.Optional(count("Of NDJSON: rows that are written, all those before `line`.")),
+  line: Type.Optional(
+    Type.Integer({ minimum: 1, description: "Of NDJSON: at fault, or the first not written." }),
+  ),
 });
 
-export type { TSchema };
+export type { TObject, TSchema };

@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { Express } from "express";
+import type { Express, Response } from "express";
 import type { Config } from "../config.ts";
 import { type ErrorCode, OmenError } from "../errors.ts";
 import { PROBLEM_TYPE, problemOf } from "./problem.ts";
@@ -28,14 +28,28 @@ export function createHttpServer(app: Express, config: Config): HttpServer {
   const server = createServer({
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: Math.min(config.headersTimeoutMs, config.requestTimeoutMs),
-    requestTimeout: config.requestTimeoutMs,
+    // Node knows one time for all requests, and a stream of rows may take as long as it likes.
+    requestTimeout: 0,
     keepAliveTimeout: config.keepAliveTimeoutMs,
     connectionsCheckingInterval: TIMEOUT_CHECK_MS,
     noDelay: true,
   });
   server.maxConnections = config.connectionsMax;
-  const answers = new WeakMap<Socket, ServerResponse>();
+  const answers = new Map<Socket, ServerResponse>();
   let isClosing = false;
+
+  function hurry(): void {
+    const { requestTimeoutMs } = config;
+    for (const [socket, answer] of answers) {
+      const { startedAtMs, isUnhurried } = (answer as Response).locals;
+      if (answer.req.complete || isUnhurried) continue;
+      if (performance.now() - startedAtMs < requestTimeoutMs) continue;
+      refuse({ name: "", message: "", code: "ERR_HTTP_REQUEST_TIMEOUT" }, socket, answer);
+    }
+  }
+  const hurrying = setInterval(hurry, TIMEOUT_CHECK_MS).unref();
+  server.on("close", () => clearInterval(hurrying));
+  server.on("connection", (socket) => socket.once("close", () => answers.delete(socket)));
 
   function handle(request: IncomingMessage, response: ServerResponse): void {
     answers.set(request.socket, response);

@@ -80,6 +80,7 @@ export class Gateway implements Database {
     rows: RowsToWrite,
     defaults?: CollectionSettings,
     onRead?: () => void,
+    onSent?: () => void,
   ): Promise<{ sequence: number }> {
     const { ids, mode, expected } = rows;
     const frame = await encodePutInSlices(rows, this.#options.catalog.thread.pause);
@@ -88,7 +89,9 @@ export class Gateway implements Database {
     await this.#admit(collection, ids.length);
     try {
       const request = { kind: "write", name, frame, mode, expected } as const;
-      const { sequence } = await this.#options.ask(request);
+      const answer = this.#options.ask(request);
+      onSent?.();
+      const { sequence } = await answer;
       return { sequence };
     } finally {
       collection.admit(-ids.length);

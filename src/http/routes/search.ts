@@ -1,4 +1,5 @@
 /** One search, and many in one request. */
+import type { Request, Response } from "express";
 import type { Static } from "typebox";
 import type {
   CollectionView,
@@ -7,9 +8,21 @@ import type {
   SearchQuery,
 } from "../../collections/database.ts";
 import { compileFilter } from "../../collections/filter.ts";
+import { vectorFrom } from "../../collections/floats.ts";
 import { JsonText, tookMs } from "../answer.ts";
 import type { ScannedBody } from "../body.ts";
-import { collectionOf, type Door, type Handlers, isTurnOver, nextTurn, withBody } from "../door.ts";
+import {
+  collectionOf,
+  type Door,
+  goOnWith,
+  type Handlers,
+  isTurnOver,
+  nextTurn,
+  withBody,
+} from "../door.ts";
+import { JSON_MEDIA, mediaOf, OCTETS_MEDIA } from "../media.ts";
+import { expectNoParameters, parametersOf } from "../parameters.ts";
+import { OctetsQuery } from "../queries.ts";
 import { checkVector } from "../rows.ts";
 import { SearchBatchBody, SearchBody } from "../schemas.ts";
 import { validator } from "../validate.ts";
@@ -27,7 +40,7 @@ const NOTHING: SearchAnswer = {
 };
 
 export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
-  const { control } = door;
+  const { bodies, control } = door;
   /** Only ever filled and emptied without a turn between, so all searches of a thread share it. */
   const shared = new JsonText();
 
@@ -44,18 +57,43 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
     return answer;
   }
 
+  async function answerSearch(
+    request: Request,
+    response: Response,
+    body: Static<typeof SearchBody>,
+    scanned: Pick<ScannedBody, "vector">,
+  ): Promise<void> {
+    const begunAtMs = performance.now();
+    const collection = collectionOf(door, request);
+    const query = queryOf(body, scanned, collection, "");
+    const { hits, explanation } = await find(collection, query);
+    shared.clear();
+    shared.text('{"results":').hits(hits, body.vector_format);
+    if (body.explain) shared.text(',"explain":').explanation(explanation);
+    shared.text(`,"took_ms":${tookMs(begunAtMs)}}`).send(response);
+  }
+
+  /** The query is the body, all else is in the address. */
+  async function searchOctets(request: Request, response: Response): Promise<void> {
+    const parameters = parametersOf(request, OctetsQuery.properties);
+    const reading = bodies.gather(request, async (chunks) => vectorFrom(chunks, "/vector"));
+    const values = await goOnWith(reading, request, response);
+    const body = checkSearch({ vector: 0, ...parameters });
+    await answerSearch(request, response, body, {
+      vector: () => ({ values, count: values.length }),
+    });
+  }
+
   return {
-    search: (request, response) =>
-      withBody(door, request, response, checkSearch, async (body, scanned) => {
-        const begunAtMs = performance.now();
-        const collection = collectionOf(door, request);
-        const query = queryOf(body, scanned, collection, "");
-        const { hits, explanation } = await find(collection, query);
-        shared.clear();
-        shared.text('{"results":').hits(hits);
-        if (body.explain) shared.text(',"explain":').explanation(explanation);
-        shared.text(`,"took_ms":${tookMs(begunAtMs)}}`).send(response);
-      }),
+    search: (request, response) => {
+      if (mediaOf(request, [JSON_MEDIA, OCTETS_MEDIA]) === OCTETS_MEDIA) {
+        return searchOctets(request, response);
+      }
+      expectNoParameters(request);
+      return withBody(door, request, response, checkSearch, (body, scanned) =>
+        answerSearch(request, response, body, scanned),
+      );
+    },
 
     searchMany: (request, response) =>
       withBody(door, request, response, checkSearches, async (body, scanned) => {
@@ -69,7 +107,7 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
         let sliceBegunAtMs = begunAtMs;
         for (const [index, query] of queries.entries()) {
           const { hits, explanation } = await find(collection, query);
-          text.text(index === 0 ? "" : ",").hits(hits);
+          text.text(index === 0 ? "" : ",").hits(hits, body.searches[index]!.vector_format);
           explanations.push(body.searches[index]!.explain ? explanation : null);
           if (isTurnOver(sliceBegunAtMs)) {
             await nextTurn();
@@ -85,7 +123,7 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
 
 function queryOf(
   body: Static<typeof SearchBody>,
-  scanned: ScannedBody,
+  scanned: Pick<ScannedBody, "vector">,
   collection: CollectionView | undefined,
   pointer: string,
 ): SearchQuery {

@@ -1,23 +1,35 @@
 /** Rows in, rows out, rows gone. */
-import type { Request } from "express";
+import type { Request, Response } from "express";
 import type { Row, RowsToWrite, Terms } from "../../collections/database.ts";
 import { patchRow } from "../../collections/patch.ts";
 import { OmenError } from "../../errors.ts";
 import { JsonText, sendJson } from "../answer.ts";
-import type { ScannedBody } from "../body.ts";
 import { etagOf, expectedBy, expectNoCondition, isAnswered } from "../conditions.ts";
 import {
   collectionName,
   collectionOf,
   type Door,
   defaultSettings,
+  goOn,
   type Handlers,
   isTurnOver,
   nextTurn,
   withBody,
 } from "../door.ts";
-import { idOfPath, patchToMerge, rowsToWrite, rowToWrite } from "../rows.ts";
-import { AddBody, BatchEnvelope, BatchRow, DeleteBody, GetBody, PatchBody } from "../schemas.ts";
+import { ingest } from "../ingest.ts";
+import { JSON_MEDIA, LINES_MEDIA, mediaOf } from "../media.ts";
+import { expectNoParameters, parametersOf } from "../parameters.ts";
+import { BatchQuery, RowQuery } from "../queries.ts";
+import { idOfPath, patchToMerge, rowsToWrite, rowToWrite, settingsFor } from "../rows.ts";
+import {
+  AddBody,
+  BatchEnvelope,
+  BatchRow,
+  DeleteBody,
+  GetBody,
+  PatchBody,
+  type VectorFormat,
+} from "../schemas.ts";
 import { validator } from "../validate.ts";
 
 type Names =
@@ -27,23 +39,30 @@ type Names =
 
 const checkAdd = validator(AddBody);
 const checkBatch = validator(BatchEnvelope);
+const checkBatchQuery = validator(BatchQuery);
+const checkRowQuery = validator(RowQuery);
 const checkRow = validator(BatchRow);
 const checkPatch = validator(PatchBody);
 const checkGet = validator(GetBody);
 const checkDelete = validator(DeleteBody);
 
 export function vectorRoutes(door: Door): Handlers<Names> {
-  const { database, control } = door;
+  const { bodies, database, control } = door;
   const { metric } = door.config;
   /** For answers that are written without a turn between. */
   const shared = new JsonText();
 
   /** The rows are read before this waits, so the body's memory is free while the write is not. */
-  async function put(request: Request, rows: RowsToWrite, scanned: ScannedBody): Promise<number> {
+  async function put(
+    request: Request,
+    rows: RowsToWrite,
+    onRead: () => void,
+    onSent?: () => void,
+  ): Promise<number> {
+    const name = collectionName(request);
     const isMade = collectionOf(door, request) === undefined;
     const defaults = isMade ? defaultSettings(rows.dimensions, metric) : undefined;
-    const release = () => scanned.release();
-    const { sequence } = await database.put(collectionName(request), rows, defaults, release);
+    const { sequence } = await database.put(name, rows, defaults, onRead, onSent);
     control.count("rowsInserted", rows.ids.length);
     return sequence;
   }
@@ -65,32 +84,54 @@ export function vectorRoutes(door: Door): Handlers<Names> {
     return `{"status":"ok","deleted":${deleted},"sequence":${sequence}}`;
   }
 
+  async function putLines(request: Request, response: Response): Promise<void> {
+    const { mode = "upsert" } = checkBatchQuery(parametersOf(request, BatchQuery.properties));
+    const collection = collectionOf(door, request);
+    const parts = bodies.lines(request);
+    response.locals.isUnhurried = true;
+    if (request.headers.expect !== undefined) goOn(response);
+    const { accepted, sequence } = await ingest(parts, {
+      mode,
+      check: checkRow,
+      settings: (vector, id) => settingsFor(collection, metric, vector, "/vector", id),
+      put: (rows, onRead, onSent) => put(request, rows, onRead, onSent),
+    });
+    const counts = `"count":${accepted},"accepted":${accepted}`;
+    sendJson(response, `{"status":"ok",${counts},"sequence":${sequence}}`);
+  }
+
   return {
     addRow: (request, response) =>
       withBody(door, request, response, checkAdd, async (body, scanned) => {
         const terms = { expected: expectedBy(request) };
         const rows = rowToWrite(body, scanned, collectionOf(door, request), metric, terms);
-        const sequence = await put(request, rows, scanned);
+        const sequence = await put(request, rows, () => scanned.release());
         response.setHeader("ETag", etagOf(sequence));
         const id = JSON.stringify(rows.ids[0]);
         sendJson(response, `{"status":"ok","id":${id},"sequence":${sequence}}`);
       }),
 
-    addRows: (request, response) =>
-      withBody(door, request, response, checkBatch, async (body, scanned) => {
-        expectNoCondition(request);
+    addRows: (request, response) => {
+      expectNoCondition(request);
+      if (mediaOf(request, [JSON_MEDIA, LINES_MEDIA]) === LINES_MEDIA) {
+        return putLines(request, response);
+      }
+      expectNoParameters(request);
+      return withBody(door, request, response, checkBatch, async (body, scanned) => {
         const collection = collectionOf(door, request);
         const rows = await rowsToWrite(body, scanned, checkRow, collection, metric);
-        const sequence = await put(request, rows, scanned);
+        const sequence = await put(request, rows, () => scanned.release());
         sendJson(response, `{"status":"ok","count":${rows.ids.length},"sequence":${sequence}}`);
-      }),
+      });
+    },
 
     getRow: (request, response) => {
       const id = idOfPath(request.params.id);
+      const { vector_format } = checkRowQuery(parametersOf(request, RowQuery.properties));
       const row = collectionOf(door, request)?.get(id);
       if (row === undefined) throw new OmenError("ROW_NOT_FOUND", `no row has this id`);
       if (!isAnswered(request, response, row.version)) {
-        writeRow(shared, row, true).send(response);
+        writeRow(shared, row, true, vector_format).send(response);
       }
     },
 
@@ -116,7 +157,7 @@ export function vectorRoutes(door: Door): Handlers<Names> {
           const row = collection?.get(String(id));
           if (index > 0) text.text(",");
           if (row === undefined) text.text("null");
-          else writeRow(text, row, body.include_vector ?? true);
+          else writeRow(text, row, body.include_vector ?? true, body.vector_format);
           if (isTurnOver(begunAtMs)) {
             await nextTurn();
             begunAtMs = performance.now();
@@ -139,9 +180,14 @@ export function vectorRoutes(door: Door): Handlers<Names> {
   };
 }
 
-function writeRow(text: JsonText, row: Row, isVectorIncluded: boolean): JsonText {
+function writeRow(
+  text: JsonText,
+  row: Row,
+  isVectorIncluded: boolean,
+  format?: VectorFormat,
+): JsonText {
   text.text(`{"id":${JSON.stringify(row.id)}`);
-  if (isVectorIncluded) text.text(',"vector":').vector(row.vector);
+  if (isVectorIncluded) text.text(',"vector":').vector(row.vector, format);
   text.text(',"metadata":');
   if (row.metadata === undefined) text.text("null");
   else text.splice(row.metadata);
