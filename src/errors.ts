@@ -7,6 +7,7 @@ export const ERRORS = {
   INVALID_REQUEST: { status: 400, title: "The request is not valid" },
   INVALID_JSON: { status: 400, title: "The body is not valid JSON" },
   INVALID_FILTER: { status: 400, title: "The filter is not valid" },
+  INVALID_CURSOR: { status: 400, title: "The cursor is not one that this collection gave" },
   DIMENSION_MISMATCH: { status: 400, title: "The vector has the wrong number of dimensions" },
   INVALID_VECTOR: { status: 400, title: "The vector has a component that cannot be stored" },
   ZERO_VECTOR: { status: 400, title: "A zero vector has no direction, which cosine needs" },

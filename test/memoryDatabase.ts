@@ -12,6 +12,7 @@ import type {
   Hit,
   Row,
   RowsToWrite,
+  ScrollQuery,
   SearchAnswer,
   SearchQuery,
   Terms,
@@ -86,6 +87,17 @@ export class MemoryCollection implements CollectionView {
 
   get(id: string): Row | undefined {
     return this.rows.get(id);
+  }
+
+  /** In the order of the ids; the cursor is the last one. */
+  async scroll(query: ScrollQuery, onRow: (row: Row) => void): Promise<string | undefined> {
+    const { limit, cursor, filter } = query;
+    const rows = [...this.rows.values()]
+      .sort((a, b) => compareIds(a.id, b.id))
+      .filter(({ id }) => cursor === undefined || compareIds(id, idOf(cursor)) > 0)
+      .filter(({ metadata }) => filter?.matches(parse(metadata)) ?? true);
+    for (const row of rows.slice(0, limit)) onRow(row);
+    return rows.length > limit ? `id ${rows[limit - 1]!.id}` : undefined;
   }
 
   stats(): CollectionStats {
@@ -212,6 +224,11 @@ function holds(expected: Expected, version: number | undefined): boolean {
     return expected === "absent" && version === undefined;
   }
   return expected === "present" || expected.includes(version);
+}
+
+function idOf(cursor: string): string {
+  if (cursor.startsWith("id ")) return cursor.slice(3);
+  throw new OmenError("INVALID_CURSOR", `no cursor is ${cursor}`);
 }
 
 function missing(name: string): never {

@@ -8,7 +8,7 @@
  * that an older snapshot finds that.
  */
 import { Columns } from "../engine/columns.ts";
-import { NO_SLOT, Shard, type ShardSettings } from "../engine/shard.ts";
+import { Shard, type ShardSettings } from "../engine/shard.ts";
 import type { Variant } from "../engine/variant.ts";
 import type {
   CollectionSettings,
@@ -16,11 +16,14 @@ import type {
   CollectionView,
   MemoryBytes,
   Row,
+  ScrollQuery,
   SearchAnswer,
   SearchQuery,
 } from "./database.ts";
 import { Matcher } from "./matching.ts";
+import { readRow } from "./reading.ts";
 import { Rows } from "./rows.ts";
+import { scroll } from "./scroll.ts";
 import { search } from "./search.ts";
 
 /** One shard's three memories, as they are handed from thread to thread. */
@@ -129,6 +132,10 @@ export class Collection implements CollectionView {
     return search(this, query);
   }
 
+  async scroll(query: ScrollQuery, onRow: (row: Row) => void): Promise<string | undefined> {
+    return scroll(this, query, onRow);
+  }
+
   get(id: string): Row | undefined {
     const bytes = encoder.encode(id);
     for (let look = 0; look < LOOKS_MAX; look++) {
@@ -180,36 +187,6 @@ export class Collection implements CollectionView {
     }
     return total;
   }
-}
-
-/** The slot in which a reader at `snapshot` finds the row at a position, or NO_SLOT. */
-export function slotFor(part: Part, position: number, snapshot: number): number {
-  let slot = part.rows.slotAt(position);
-  if (slot === NO_SLOT) return NO_SLOT;
-  if (part.shard.birth(slot) > snapshot) slot = part.shard.previous(slot);
-  if (slot === NO_SLOT) return NO_SLOT;
-  return part.shard.isStillVisible(slot, part.shard.stamp(slot), snapshot) ? slot : NO_SLOT;
-}
-
-function readRow(part: Part, id: Uint8Array, snapshot: number): Row | "moved" | undefined {
-  const { shard, rows } = part;
-  const position = rows.find(id, 0, id.length, rows.hash(id));
-  if (position < 0) return undefined;
-  const slot = slotFor(part, position, snapshot);
-  if (slot === NO_SLOT) return undefined;
-  const stamp = shard.stamp(slot);
-  const row = {
-    id: rows.id(slot),
-    vector: shard.vector(slot).slice(),
-    metadata: rows.metadata(slot),
-    version: shard.birth(slot),
-  };
-  const isSame = sameBytes(rows.idBytes(slot), id);
-  return isSame && shard.isStillVisible(slot, stamp, snapshot) ? row : "moved";
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 /** What a shard is formatted with for a collection. */

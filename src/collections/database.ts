@@ -90,6 +90,16 @@ export interface Row {
   readonly version: number;
 }
 
+export interface ScrollQuery {
+  /** Rows at most. */
+  readonly limit: number;
+  /** What the page before gave; the first page without. */
+  readonly cursor?: string;
+  readonly filter?: Filter;
+  /** Asked now and then: nobody waits for the page any more. */
+  isAbandoned?(): boolean;
+}
+
 /** Bytes by part; the sum is what the collection holds of the machine's memory. */
 export interface MemoryBytes {
   readonly vectors: number;
@@ -127,6 +137,12 @@ export interface CollectionView {
   /** Throws OmenError DIMENSION_MISMATCH, ZERO_VECTOR. */
   search(query: SearchQuery): Promise<SearchAnswer>;
   get(id: string): Row | undefined;
+  /**
+   * Hands over one page of all rows, in an order of its own, and gives the cursor of the next page,
+   * undefined after the last. A row that is there from the first page to the last comes exactly
+   * once, whatever else is written meanwhile. Throws OmenError INVALID_CURSOR.
+   */
+  scroll(query: ScrollQuery, onRow: (row: Row) => void): Promise<string | undefined>;
   stats(): CollectionStats;
 }
 

@@ -3,10 +3,11 @@
  * alone changes it; readers on any thread look things up in place and take no lock.
  *
  * A row's *record* is kept exactly as its frame brought it (storage/frame.ts draws it). An id's
- * *position* is its place in the id table: it survives updates, which only turn it to another slot,
- * so a scroll walks positions. The index finds a position by the id's hash. When it fills up, a
- * larger one is written in the other of two regions and made current by one store; a reader that
- * finds nothing looks whether that happened meanwhile.
+ * *position* is its place in the id table: it survives updates, which only turn it to another slot.
+ * A scroll goes by the ids' hashes, which not even a move to another shard changes. The index finds
+ * a position by the id's hash. When it fills up, a larger one is written in the other of two
+ * regions and made current by one store; a reader that finds nothing looks whether that happened
+ * meanwhile.
  *
  *   base        | size             | what
  *   0           | HEADER_BYTES     | header words below
@@ -29,7 +30,7 @@ const INDEX_A = 4;
 const INDEX_B = 5;
 const INDEX_BITS_MAX = 6;
 const SEED = 9;
-/** Which index is current, and its size: bits << 1 | region. */
+/** Which index is current: how many there have been << 6 | bits << 1 | region. */
 const INDEX = 16;
 const INDEX_FILLED = 17;
 const INDEX_TOUCHED = 18;
@@ -80,7 +81,17 @@ export class Rows extends Records {
     return hashBytes(id, start, length, this.words[SEED]!);
   }
 
-  /** Positions ever used: a scroll goes from 0 up to here. */
+  /** What ids are hashed with. All shards of a collection have the same. */
+  get seed(): number {
+    return this.words[SEED]!;
+  }
+
+  /** Places of the index, as a power of two. */
+  get indexBits(): number {
+    return bitsOf(Atomics.load(this.words, INDEX));
+  }
+
+  /** Positions ever used. */
   get positionsUsed(): number {
     return Atomics.load(this.words, POSITIONS_USED);
   }
@@ -96,7 +107,7 @@ export class Rows extends Records {
     for (;;) {
       const index = Atomics.load(words, INDEX);
       const base = this.#indexBase(index);
-      const mask = (1 << (index >>> 1)) - 1;
+      const mask = maskOf(index);
       for (let at = hash & mask, probes = 0; probes <= mask; at = (at + 1) & mask, probes++) {
         const entry = Atomics.load(words, base + at);
         if (entry === 0) break;
@@ -107,6 +118,46 @@ export class Rows extends Records {
       }
       if (Atomics.load(words, INDEX) === index) return -1;
     }
+  }
+
+  /**
+   * Adds the positions of all ids whose hash ends in the lowest `bits` bits of `low`. Where an
+   * index is smaller than that, ids of other hashes are passed over; where it has grown, several
+   * of its places are looked at.
+   */
+  findEnding(low: number, bits: number, into: number[]): void {
+    const before = into.length;
+    for (;;) {
+      const index = Atomics.load(this.words, INDEX);
+      const step = 2 ** bits;
+      const size = maskOf(index) + 1;
+      let home = (low & (step - 1)) >>> 0;
+      if (home >= size) home &= size - 1;
+      for (; home < size; home += step) this.#findHome(index, home, low, bits, into);
+      if (Atomics.load(this.words, INDEX) === index) return;
+      into.length = before;
+    }
+  }
+
+  /** Of the ids whose place would be `home` if nobody stood there. */
+  #findHome(index: number, home: number, low: number, bits: number, into: number[]): void {
+    const words = this.words;
+    const base = this.#indexBase(index);
+    const mask = maskOf(index);
+    const ending = (0xffff_ffff >>> (32 - bits)) | mask;
+    const wanted = ((low & (0xffff_ffff >>> (32 - bits))) | home) >>> 0;
+    for (let at = home, probes = 0; probes <= mask; at = (at + 1) & mask, probes++) {
+      const entry = Atomics.load(words, base + at);
+      if (entry === 0) return;
+      if (entry === REMOVED) continue;
+      const position = entry - 2;
+      if ((words[this.#table + position * 2 + 1]! & ending) >>> 0 === wanted) into.push(position);
+    }
+  }
+
+  /** The hash of the id at a position, as long as the id is there. */
+  hashAt(position: number): number {
+    return this.words[this.#table + position * 2 + 1]!;
   }
 
   #indexBase(index: number): number {
@@ -127,7 +178,7 @@ export class Rows extends Records {
     }
     words[IDS_LIVE]!++;
     const index = words[INDEX]!;
-    if (words[INDEX_FILLED]! + 1 > INDEX_LOAD * 2 ** (index >>> 1)) this.#renewIndex(position);
+    if (words[INDEX_FILLED]! + 1 > INDEX_LOAD * (maskOf(index) + 1)) this.#renewIndex(position);
     else this.#enter(index, position, hash);
   }
 
@@ -140,7 +191,7 @@ export class Rows extends Records {
   #enter(index: number, position: number, hash: number): void {
     const words = this.words;
     const base = this.#indexBase(index);
-    const mask = (1 << (index >>> 1)) - 1;
+    const mask = maskOf(index);
     let at = hash & mask;
     while (words[base + at]! > REMOVED) at = (at + 1) & mask;
     if (words[base + at] === 0) words[INDEX_FILLED]!++;
@@ -156,12 +207,14 @@ export class Rows extends Records {
     let bits = INDEX_BITS_MIN;
     while (2 ** bits * INDEX_LOAD < live * 1.5) bits++;
     bits = Math.min(bits, words[INDEX_BITS_MAX]!);
-    const index = (bits << 1) | ((before & 1) ^ 1);
+    // A reader on the way through the one before last must not take this one for it.
+    const count = ((before >>> 6) + 1) << 6;
+    const index = (count | (bits << 1) | ((before & 1) ^ 1)) >>> 0;
     const base = this.#indexBase(index);
     words.fill(0, base, base + 2 ** bits);
     this.mark(base * 4, 4 * 2 ** bits);
     words[INDEX_FILLED] = 0;
-    words[INDEX_TOUCHED] = Math.max(words[INDEX_TOUCHED]!, 2 ** bits + 2 ** (before >>> 1));
+    words[INDEX_TOUCHED] = Math.max(words[INDEX_TOUCHED]!, 2 ** bits + 2 ** bitsOf(before));
     const used = Math.max(words[POSITIONS_USED]!, extra + 1);
     for (let position = 0; position < used; position++) {
       if (this.slotAt(position) !== NO_SLOT) {
@@ -182,7 +235,7 @@ export class Rows extends Records {
     const words = this.words;
     const index = words[INDEX]!;
     const base = this.#indexBase(index);
-    const mask = (1 << (index >>> 1)) - 1;
+    const mask = maskOf(index);
     let at = words[this.#table + position * 2 + 1]! & mask;
     while (words[base + at] !== position + 2) at = (at + 1) & mask;
     Atomics.store(words, base + at, REMOVED);
@@ -200,6 +253,9 @@ export class Rows extends Records {
     return { ids: heap.ids + table, metadata: heap.metadata, free: heap.free + HEADER_BYTES };
   }
 }
+
+const bitsOf = (index: number) => (index >>> 1) & 31;
+const maskOf = (index: number) => 2 ** bitsOf(index) - 1;
 
 function align(value: number): number {
   return Math.ceil(value / 4096) * 4096;

@@ -19,6 +19,7 @@ import { createMetrics, NO_OPERATION, observeRequest } from "./metrics.ts";
 import { methodsAt, type OperationName, operationNames, operationOf } from "./operations.ts";
 import { problemHandler } from "./problem.ts";
 import { collectionRoutes } from "./routes/collections.ts";
+import { scrollRoutes } from "./routes/scroll.ts";
 import { searchRoutes } from "./routes/search.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { vectorRoutes } from "./routes/vectors.ts";
@@ -38,6 +39,7 @@ export function createApp(parts: AppParts): Express {
   const handlers: Handlers<OperationName> = {
     ...searchRoutes(parts),
     ...vectorRoutes(parts),
+    ...scrollRoutes(parts),
     ...collectionRoutes(parts),
     ...systemRoutes(parts, metrics),
   };

@@ -81,6 +81,9 @@ export const OPERATIONS = {
   searchMany: {
     ...{ method: "post", path: "/search/batch", scope: "collection", role: "reader" },
     summary: "Several searches at once",
+    description:
+      "Answered in their order, each from the state of one moment; a write meanwhile may be seen " +
+      "by later ones and not by earlier ones.",
     body: schemas.SearchBatchBody,
     answers: { 200: schemas.FoundBatch },
     errors: [...searchErrors, "BATCH_EMPTY"],
@@ -101,6 +104,20 @@ export const OPERATIONS = {
     body: schemas.DeleteBody,
     answers: { 200: schemas.Deleted },
     errors: ["INVALID_ID", "BATCH_EMPTY", "COLLECTION_NOT_FOUND", "READ_ONLY"],
+  },
+  scroll: {
+    ...{ method: "get", path: "/vectors", scope: "collection", role: "reader" },
+    summary: "All rows, a page at a time",
+    description:
+      "A row that is there from the first page to the last comes exactly once, whatever is " +
+      "written meanwhile; rows that come or go meanwhile come once or not at all. A cursor holds " +
+      "for any limit, and for its collection alone.",
+    query: schemas.ScrollParameters,
+    answers: { 200: schemas.Page },
+    errors: [
+      ...(["INVALID_REQUEST", "INVALID_CURSOR", "INVALID_FILTER"] as const),
+      ...(["COLLECTION_NOT_FOUND", "OVERLOADED"] as const),
+    ],
   },
   getRow: {
     ...{ method: "get", path: "/vectors/{id}", scope: "collection", role: "reader" },

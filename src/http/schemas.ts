@@ -12,6 +12,7 @@ import { DIMENSIONS_MAX, EF_MAX, ID_BYTES_MAX, K_MAX } from "../../assembly/layo
 export { DIMENSIONS_MAX, EF_MAX, ID_BYTES_MAX, K_MAX };
 export const IDS_MAX = 10_000;
 export const SEARCHES_MAX = 1000;
+export const PAGE_ROWS_MAX = 10_000;
 export const COLLECTION_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** The keyword, and for each of its values the schema that clients are shown. */
@@ -124,8 +125,24 @@ export const SearchBatchBody = Type.Object(
 
 const ids = Type.Array(Id, { minItems: 1, maxItems: IDS_MAX });
 
-export const GetBody = Type.Object(
-  { ids, include_vector: flag(true, "Whether each row carries its vector."), vector_format },
+const included = {
+  include_vector: flag(true, "Whether each row carries its vector."),
+  include_metadata: flag(true, "Whether each row carries its metadata."),
+  vector_format,
+};
+
+export const GetBody = Type.Object({ ids, ...included }, closed);
+
+/** In the address; `filter` as JSON text. */
+export const ScrollParameters = Type.Object(
+  {
+    limit: Type.Optional(limited(PAGE_ROWS_MAX, "Rows of a page.", 100)),
+    cursor: Type.Optional(
+      Type.String({ description: "`next_cursor` of the page before; the first page without." }),
+    ),
+    filter: Type.Optional(FilterBody),
+    ...included,
+  },
   closed,
 );
 
@@ -192,7 +209,7 @@ const took_ms = Type.Number({ description: "Milliseconds from the read body to t
 const Row = Type.Object({
   id: Type.String(),
   vector: Type.Optional(ReturnedVector),
-  metadata: Type.Union([Metadata, Type.Null()]),
+  metadata: Type.Optional(Type.Union([Metadata, Type.Null()])),
   version: count("The sequence of the write that made the row; also its ETag."),
 });
 
@@ -217,6 +234,10 @@ export const Patched = Type.Object({ status: Status, id: Type.String(), sequence
 export const GotRow = Row;
 export const GotRows = Type.Object({
   vectors: Type.Array(Type.Union([Row, Type.Null()]), { description: "In the order of the ids." }),
+});
+export const Page = Type.Object({
+  vectors: Type.Array(Row, { description: "In an order that no write changes." }),
+  next_cursor: Type.Union([Type.String(), Type.Null()], { description: "null on the last page." }),
 });
 export const Deleted = Type.Object({
   status: Status,

@@ -36,17 +36,18 @@ export class Room {
 
   /** A collection without rows, which nobody holds yet. Throws OmenError MEMORY_LIMIT. */
   newCollection(name: string, settings: CollectionSettings): CollectionParts {
-    const shards = [this.newShard(settings)];
+    const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
+    const shards = [this.newShard(settings, seed)];
     return { name, settings, state: new SharedArrayBuffer(STATE_BYTES), shards };
   }
 
-  newShard(settings: CollectionSettings): ShardMemories {
+  /** All shards of a collection hash ids with the same seed: a scroll goes by the hashes. */
+  newShard(settings: CollectionSettings, seed: number): ShardMemories {
     const { workers, shardRows, catalog } = this.#options;
     const vectors = reserveMemory();
     const wanted = shardSettings(settings, workers, shardRows);
     const capacity = formatShard(catalog.thread.variant, vectors, wanted);
     const rows = reserveMemory();
-    const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
     Rows.format(rows, capacity, seed);
     const columns = reserveMemory();
     Columns.format(catalog.thread.variant, columns, capacity, workers, settings.schema);
@@ -56,7 +57,7 @@ export class Room {
   /** Opens shards until the collection takes all these frames. Throws OmenError MEMORY_LIMIT. */
   async make(collection: Collection, frames: readonly Uint8Array[]): Promise<void> {
     while (!hasRoom(collection, frames)) {
-      const memories = this.newShard(collection.settings);
+      const memories = this.newShard(collection.settings, collection.parts[0]!.rows.seed);
       const { name } = collection;
       await this.#options.announce({ kind: "attachShard", name, memories });
       collection.attach(memories);

@@ -131,7 +131,7 @@ export function vectorRoutes(door: Door): Handlers<Names> {
       const row = collectionOf(door, request)?.get(id);
       if (row === undefined) throw new OmenError("ROW_NOT_FOUND", `no row has this id`);
       if (!isAnswered(request, response, row.version)) {
-        writeRow(shared, row, true, vector_format).send(response);
+        writeRow(shared, row, { vector_format }).send(response);
       }
     },
 
@@ -157,7 +157,7 @@ export function vectorRoutes(door: Door): Handlers<Names> {
           const row = collection?.get(String(id));
           if (index > 0) text.text(",");
           if (row === undefined) text.text("null");
-          else writeRow(text, row, body.include_vector ?? true, body.vector_format);
+          else writeRow(text, row, body);
           if (isTurnOver(begunAtMs)) {
             await nextTurn();
             begunAtMs = performance.now();
@@ -180,16 +180,22 @@ export function vectorRoutes(door: Door): Handlers<Names> {
   };
 }
 
-function writeRow(
-  text: JsonText,
-  row: Row,
-  isVectorIncluded: boolean,
-  format?: VectorFormat,
-): JsonText {
+/** What a client wants of each row; everything when it does not say. */
+export interface Included {
+  readonly include_vector?: boolean;
+  readonly include_metadata?: boolean;
+  readonly vector_format?: VectorFormat;
+}
+
+export function writeRow(text: JsonText, row: Row, included: Included = {}): JsonText {
   text.text(`{"id":${JSON.stringify(row.id)}`);
-  if (isVectorIncluded) text.text(',"vector":').vector(row.vector, format);
-  text.text(',"metadata":');
-  if (row.metadata === undefined) text.text("null");
-  else text.splice(row.metadata);
+  if (included.include_vector ?? true) {
+    text.text(',"vector":').vector(row.vector, included.vector_format);
+  }
+  if (included.include_metadata ?? true) {
+    text.text(',"metadata":');
+    if (row.metadata === undefined) text.text("null");
+    else text.splice(row.metadata);
+  }
   return text.text(`,"version":${row.version}}`);
 }

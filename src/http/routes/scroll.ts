@@ -1,0 +1,36 @@
+/** All rows of a collection, a page at a time. */
+import { refused } from "../../collections/cursor.ts";
+import { compileFilter } from "../../collections/filter.ts";
+import { JsonText } from "../answer.ts";
+import { collectionOf, type Door, type Handlers } from "../door.ts";
+import { parametersOf } from "../parameters.ts";
+import { ScrollParameters } from "../schemas.ts";
+import { validator } from "../validate.ts";
+import { writeRow } from "./vectors.ts";
+
+const PAGE_ROWS = 100;
+
+const checkScroll = validator(ScrollParameters);
+
+export function scrollRoutes(door: Door): Handlers<"scroll"> {
+  return {
+    scroll: async (request, response) => {
+      const parameters = parametersOf(request, ScrollParameters.properties);
+      const { limit = PAGE_ROWS, cursor, filter, ...included } = checkScroll(parameters);
+      const collection = collectionOf(door, request);
+      const query = {
+        ...{ limit, cursor },
+        filter: filter === undefined ? undefined : compileFilter(filter, "/filter"),
+        isAbandoned: () => request.socket.destroyed,
+      };
+      if (collection === undefined && cursor !== undefined) throw refused("there are no rows");
+      const text = new JsonText().text('{"vectors":[');
+      let rowCount = 0;
+      const next = await collection?.scroll(query, (row) => {
+        if (rowCount++ > 0) text.text(",");
+        writeRow(text, row, included);
+      });
+      text.text(`],"next_cursor":${JSON.stringify(next ?? null)}}`).send(response);
+    },
+  };
+}
