@@ -36,6 +36,7 @@ export interface Config extends GuardConfig {
   readonly shardRows?: number;
   readonly corsOrigins: readonly string[];
   readonly bodyBytesMax: number;
+  readonly snapshotBytesMax: number;
   readonly memoryBytesMax?: number;
   readonly trustProxy?: number | readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
@@ -120,6 +121,10 @@ const SETTINGS: Record<string, Setting> = {
   MAX_BODY_MB: {
     ...{ key: "bodyBytesMax", byDefault: "64", kind: wholeNumber(1, 1024, MIB) },
     help: "largest request body, in MiB",
+  },
+  MAX_SNAPSHOT_MB: {
+    ...{ key: "snapshotBytesMax", byDefault: "65536", kind: wholeNumber(1, 1 << 26, MIB) },
+    help: "largest snapshot that may be uploaded, in MiB",
   },
   MEMORY_LIMIT_MB: {
     ...{ key: "memoryBytesMax", ...none, kind: wholeNumber(16, 1 << 26, MIB) },

@@ -31,6 +31,7 @@ export const ERRORS = {
   ROW_EXISTS: { status: 409, title: "A row of that id exists" },
   PRECONDITION_FAILED: { status: 412, title: "The row has another version" },
   BODY_TOO_LARGE: { status: 413, title: "The body is over the limit" },
+  RANGE_NOT_SATISFIABLE: { status: 416, title: "The file has no such bytes" },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, title: "The content type is not supported" },
   INVALID_SNAPSHOT: { status: 422, title: "The file is not a sound snapshot" },
   RATE_LIMITED: { status: 429, title: "Too many requests" },

@@ -17,7 +17,16 @@ import type {
   SearchQuery,
   Terms,
 } from "../src/collections/database.ts";
+import type { Snapshots } from "../src/collections/snapshots.ts";
 import { OmenError } from "../src/errors.ts";
+
+const nowhere = async (): Promise<never> => {
+  throw new OmenError("NO_DATA_PATH", "everything is in memory only; set OMENDB_PATH");
+};
+const noSnapshots: Snapshots = {
+  ...{ create: nowhere, list: nowhere, get: nowhere, open: nowhere },
+  ...{ receive: nowhere, restore: nowhere, delete: nowhere },
+};
 
 const NO_BYTES = { vectors: 0, codes: 0, graph: 0, ids: 0, metadata: 0, columns: 0, free: 0 };
 
@@ -130,6 +139,8 @@ export class MemoryDatabase implements Database {
   readonly threads = 1;
   readonly wasmVariant = "none";
   readonly found = new Map<string, MemoryCollection>();
+  /** None, unless a test gives it some. */
+  snapshots: Snapshots = noSnapshots;
   /** For tests of what a door does with each. */
   healthNow: Health = { status: "healthy" };
 
@@ -196,10 +207,6 @@ export class MemoryDatabase implements Database {
     const deleted = ids.filter((id) => collection.rows.delete(id)).length;
     if (deleted > 0) collection.sequence++;
     return { deleted, sequence: collection.sequence };
-  }
-
-  get snapshots(): never {
-    throw new OmenError("NO_DATA_PATH", "everything is in memory only");
   }
 
   health(): Health {

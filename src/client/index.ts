@@ -19,7 +19,7 @@ import type {
 export type { ConditionalOptions, Page, ScrollOptions, WriteOptions } from "./collection.ts";
 export { Collection } from "./collection.ts";
 export { type FailureCode, isFailure, OmenDBError } from "./failure.ts";
-export type { Snapshot, Snapshots } from "./snapshots.ts";
+export type { Restored, Snapshot, Snapshots } from "./snapshots.ts";
 export type { CallOptions, ClientOptions } from "./transport.ts";
 export type * from "./types.ts";
 export type { Upload, UploadOptions, UploadProgress } from "./upload.ts";

@@ -1,18 +1,29 @@
 /** A collection's snapshots: made, watched, moved from server to server, restored. */
 import { OmenDBError } from "./failure.ts";
 import type { CallOptions, Transport } from "./transport.ts";
+import type { Metric } from "./types.ts";
 
 export interface Snapshot {
   readonly id: string;
-  readonly status: "running" | "ready" | "failed";
+  readonly status: "creating" | "ready" | "failed";
   /** 0 to 1. */
   readonly progress: number;
   /** Of the last write that it holds, once it is ready. */
   readonly sequence?: number;
   readonly bytes?: number;
   readonly vectors?: number;
+  readonly dimensions?: number;
+  readonly metric?: Metric;
+  /** ISO 8601, UTC. */
   readonly created_at: string;
   readonly reason?: string;
+}
+
+export interface Restored {
+  readonly status: "ok";
+  readonly sequence: number;
+  /** Rows that the collection has now. */
+  readonly vectors: number;
 }
 
 const POLL_MS_MIN = 50;
@@ -95,7 +106,7 @@ export class Snapshots {
   }
 
   /** Puts the collection back to it, after the server has checked it. The sequence goes on. */
-  restore(id: string, options: CallOptions = {}): Promise<{ status: "ok"; sequence: number }> {
+  restore(id: string, options: CallOptions = {}): Promise<Restored> {
     return this.#transport.json({
       ...{ timeoutMs: LONG_MS, ...options, method: "POST", path: `${this.#path(id)}/restore` },
       mayRepeat: false,

@@ -6,6 +6,8 @@
 import type { ByteSource } from "../storage/image.ts";
 import type { CollectionSettings } from "./database.ts";
 
+export type { ByteSource } from "../storage/image.ts";
+
 export interface Snapshot {
   /** 1 to 64 of a-z 0-9 _ -, a letter or digit first. */
   readonly id: string;

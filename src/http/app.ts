@@ -21,6 +21,7 @@ import { problemHandler } from "./problem.ts";
 import { collectionRoutes } from "./routes/collections.ts";
 import { scrollRoutes } from "./routes/scroll.ts";
 import { searchRoutes } from "./routes/search.ts";
+import { snapshotRoutes } from "./routes/snapshots.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { vectorRoutes } from "./routes/vectors.ts";
 
@@ -41,6 +42,7 @@ export function createApp(parts: AppParts): Express {
     ...vectorRoutes(parts),
     ...scrollRoutes(parts),
     ...collectionRoutes(parts),
+    ...snapshotRoutes(parts),
     ...systemRoutes(parts, metrics),
   };
   const requestLog = createRequestLog(parts.log);

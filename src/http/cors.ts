@@ -3,10 +3,11 @@ import type { RequestHandler } from "express";
 
 const PREFLIGHT_SECONDS = "600";
 const EXPOSED =
-  "X-Request-Id, ETag, Retry-After, RateLimit, RateLimit-Policy, Location, Content-Disposition";
+  "X-Request-Id, ETag, Retry-After, RateLimit, RateLimit-Policy, Location, " +
+  "Content-Disposition, Content-Range, Accept-Ranges";
 const ACCEPTED =
   "Content-Type, X-API-Key, Authorization, X-Request-Id, If-Match, If-None-Match, " +
-  "Idempotency-Key, Accept";
+  "Idempotency-Key, Accept, Range, If-Range";
 
 export function allowOrigins(origins: readonly string[]): RequestHandler {
   const isAnyone = origins.includes("*");

@@ -2,16 +2,18 @@
  * The OpenAPI 3.1 document, written from the table of operations and the very schemas that check
  * requests. What ajv sees as a handle is shown as what a client sends.
  */
+import { SNAPSHOT_ID } from "../collections/snapshots.ts";
 import { ERRORS, type ErrorCode } from "../errors.ts";
 import { JSON_MEDIA } from "./media.ts";
 import { type Operation, operationNames, operationOf, pathsOf } from "./operations.ts";
 import * as schemas from "./schemas.ts";
+import * as snapshotSchemas from "./snapshotOperations.ts";
 
 type Json = { [name: string]: unknown };
 
-/** Schemas that have a name of their own in the document: what the room schemas.ts exports. */
+/** Schemas that have a name of their own in the document: what their files export. */
 const NAMED = new Map(
-  Object.entries(schemas).flatMap(([name, value]) =>
+  Object.entries({ ...schemas, ...snapshotSchemas }).flatMap(([name, value]) =>
     isSchema(value) && name !== "BatchEnvelope" ? [[value as object, name] as const] : [],
   ),
 );
@@ -75,6 +77,12 @@ export function openApiDocument(version: string): Json {
   };
 }
 
+const IN_PATH: Readonly<Record<string, Json>> = {
+  id: { type: "string", minLength: 1 },
+  collection: { type: "string", pattern: schemas.COLLECTION_NAME.source },
+  snapshot: { type: "string", pattern: SNAPSHOT_ID.source },
+};
+
 function describe(operation: Operation, path: string): Json {
   const { summary, description, body, otherBodies = {}, query, role } = operation;
   const isOpen = role === "anyone";
@@ -82,19 +90,17 @@ function describe(operation: Operation, path: string): Json {
     name,
     in: "path",
     required: true,
-    schema:
-      name === "id"
-        ? { type: "string", minLength: 1 }
-        : { type: "string", pattern: schemas.COLLECTION_NAME.source },
+    schema: IN_PATH[name!],
   }));
   const parameters = [...inPath, ...queryOf(query)];
-  const bodies = Object.entries({ [JSON_MEDIA]: body, ...otherBodies });
+  const json = body === undefined ? {} : { [JSON_MEDIA]: body };
+  const bodies = Object.entries({ ...json, ...otherBodies });
   return {
     summary,
     ...(description === undefined ? {} : { description }),
     ...(isOpen ? { security: [] } : { "x-role": role }),
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(body === undefined
+    ...(bodies.length === 0
       ? {}
       : {
           requestBody: {
@@ -119,6 +125,10 @@ function queryOf(query?: schemas.TObject): Json[] {
   });
 }
 
+const SAID: Readonly<Record<string, string>> = {
+  ...{ 201: "Made", 202: "Begun", 206: "A part of it", 503: "Not now" },
+};
+
 function answersOf({ answers }: Operation): Json {
   return Object.fromEntries(
     Object.entries(answers).map(([status, answer]) => {
@@ -126,7 +136,7 @@ function answersOf({ answers }: Operation): Json {
         typeof answer === "string"
           ? [answer.split(";")[0]!, {}]
           : ["application/json", shown(answer)];
-      const description = status === "503" ? "Not now" : status === "201" ? "Made" : "Done";
+      const description = SAID[status] ?? "Done";
       return [status, { description, content: { [type]: { schema } } }];
     }),
   );

@@ -11,6 +11,7 @@ import type { ErrorCode } from "../errors.ts";
 import { LINES_MEDIA, OCTETS_MEDIA } from "./media.ts";
 import * as queries from "./queries.ts";
 import * as schemas from "./schemas.ts";
+import { SNAPSHOT_OPERATIONS } from "./snapshotOperations.ts";
 
 export interface Operation {
   readonly method: "get" | "post" | "put" | "patch" | "delete";
@@ -185,6 +186,7 @@ export const OPERATIONS = {
     answers: { 200: schemas.Dropped },
     errors: ["COLLECTION_NOT_FOUND", "READ_ONLY"],
   },
+  ...SNAPSHOT_OPERATIONS,
   health: {
     ...{ method: "get", path: "/health", scope: "server", role: "anyone" },
     summary: "How the server is",
