@@ -23,7 +23,7 @@ import { BATCH_ROWS, K, KEY, type Prepared, type Scenario, SHELVES } from "./sce
 const LOADERS = 4;
 const POLL_MS = 20;
 
-export type BodyKind = "json" | "base64" | "arrow";
+export type BodyKind = "json" | "base64" | "ndjson" | "arrow";
 
 /** Writes what the script opens into the folder; answers the path of the JSON file. */
 export async function prepareRun(scenario: Scenario, folder: string): Promise<string> {
@@ -88,6 +88,7 @@ export function batchBody(base: Rows, start: number, count: number, kind: BodyKi
     const sent = kind === "base64" ? text() : Array.from(vector);
     return { id: String(row), vector: sent, metadata: { shelf: row % SHELVES } };
   });
+  if (kind === "ndjson") return Buffer.from(vectors.map((row) => JSON.stringify(row)).join("\n"));
   return Buffer.from(JSON.stringify({ vectors }));
 }
 
