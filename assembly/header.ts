@@ -48,6 +48,8 @@ export class Header {
   dirtyBase: usize;
   dirtyStride: u32;
   dirtyNow: usize;
+  doomedBase: usize;
+  reachBase: usize;
 }
 
 if (offsetof<Header>("dimensions") != L.HEADER_DIMENSIONS) ERROR("Header drifted from layout.ts");
@@ -55,6 +57,7 @@ if (offsetof<Header>("codeBytes") != L.HEADER_CODE_BYTES) ERROR("Header drifted 
 if (offsetof<Header>("workersBase") != L.HEADER_WORKERS_BASE)
   ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("rowsBase") != L.HEADER_ROWS_BASE) ERROR("Header drifted from layout.ts");
+if (offsetof<Header>("reachBase") != L.HEADER_REACH_BASE) ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("deadBase") != L.HEADER_DEAD_BASE) ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("dirtyNow") != L.HEADER_DIRTY_NOW) ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("end") != L.HEADER_END) ERROR("Header drifted from layout.ts");

@@ -15,6 +15,8 @@
  *   bitmapBase        | workers x bitmapStride      | one bit a slot, which rows a filter lets pass
  *   deadBase          | bitmapStride                | one bit a slot: rows that died
  *   dirtyBase         | 2 x dirtyStride             | one byte for each DIRTY_BYTES of the memory
+ *   doomedBase        | bitmapStride                | one bit a slot: dead rows on their way out
+ *   reachBase         | 3 x bitmapStride            | one bit a slot each: to reach, met, expanded
  *   codesBase         | capacity x codeStride       | codes, dense: a walk reads many for each row
  *   rowsBase          | capacity x rowStride        | rows: head, links of level 0
  *   vectorsBase       | capacity x vectorStride     | the caller's float32, unchanged
@@ -82,6 +84,8 @@ export const HEADER_DEAD_BASE = 104;
 export const HEADER_DIRTY_BASE = 108;
 export const HEADER_DIRTY_STRIDE = 112;
 export const HEADER_DIRTY_NOW = 116;
+export const HEADER_DOOMED_BASE = 120;
+export const HEADER_REACH_BASE = 124;
 // Counters that the writer alone stores.
 export const HEADER_SLOTS_USED = 128;
 export const HEADER_LIVE = 132;
@@ -90,6 +94,8 @@ export const HEADER_FREE_HEAD = 140;
 export const HEADER_FREE_COUNT = 144;
 export const HEADER_RECYCLED = 148;
 export const HEADER_FENCE = 152;
+export const HEADER_FREE_TAIL = 156;
+export const HEADER_RECLAIM_CURSOR = 160;
 // The graph's doors and the tail, each on a cache line of its own.
 export const HEADER_ENTRY = 192;
 export const HEADER_GRAPH_LOCK = 200;
@@ -107,6 +113,30 @@ export const HEADER_REENCODE_NEXT = 472;
 export const HEADER_LEARNED_AT = 476;
 export const HEADER_CODEBOOK_A = 512;
 export const HEADER_CODEBOOK_B = 544;
+// Repair: its steps (graph/repair.ts), each group on a cache line of its own.
+export const HEADER_REPAIR_LOCK = 640;
+export const HEADER_REPAIR_PHASE = 644;
+export const HEADER_REPAIR_CURSOR = 648;
+export const HEADER_DOOMED = 652;
+export const HEADER_CONFIRMED = 656;
+export const HEADER_REPAIR_AGAIN = 660;
+export const HEADER_REACH_ROUND = 664;
+export const HEADER_RELINKED = 668;
+export const HEADER_PASSES = 672;
+export const HEADER_REPAIR_ENDED = 676;
+export const HEADER_REPAIR_BEGAN = 680;
+export const HEADER_REACH_END = 684;
+export const HEADER_REACHED_TAIL = 688;
+export const HEADER_REPAIR_TOOK = 692;
+export const HEADER_FRUITLESS = 696;
+export const HEADER_SWEEP_NEXT = 704;
+export const HEADER_SWEEP_DONE = 708;
+export const HEADER_SWEEP_END = 712;
+// Sequences: what readers must have passed, and what none is owed any more (readers.ts).
+export const HEADER_WATERMARK = 768;
+export const HEADER_FORGOTTEN = 776;
+/** Free units of the upper region, a stack for each level; a word is the unit + 1. */
+export const HEADER_UPPER_FREE = 832;
 
 // Codebook of a generation, in bytes from its start.
 export const CODEBOOK_BYTES = 32;
@@ -131,6 +161,10 @@ export const ROW_HEAD_BYTES = 40;
 
 export const FLAG_LINKED = 1;
 export const FLAG_ROUGH = 2;
+/** The row died while it waited, and the tail passed it by. */
+export const FLAG_PASSED = 4;
+/** Nothing leads to the row any more: the writer may take its slot back. */
+export const FLAG_CONFIRMED = 8;
 
 // Worker area, in bytes from its base; the query's float32 start at WORKER_FIXED, what follows is
 // placed by regions.ts.

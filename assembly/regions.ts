@@ -51,7 +51,9 @@ function span(capacity: u64, place: bool): u64 {
   const bitmapStride = align((capacity + 7) / 8, 64);
   const bitmapBase = align(scratchBase + capacity * 4, 4096);
   const deadBase = align(bitmapBase + bitmapStride * h.workers, 4096);
-  const dirtyBase = align(deadBase + bitmapStride, 4096);
+  const doomedBase = align(deadBase + bitmapStride, 4096);
+  const reachBase = align(doomedBase + bitmapStride, 4096);
+  const dirtyBase = align(reachBase + 3 * bitmapStride, 4096);
   const codesBase = align(dirtyBase + 2 * <u64>h.dirtyStride, 4096);
   const rowsBase = align(codesBase + capacity * h.codeStride, 4096);
   const vectorsBase = align(rowsBase + capacity * h.rowStride, 4096);
@@ -70,6 +72,8 @@ function span(capacity: u64, place: bool): u64 {
   h.deadBase = <usize>deadBase;
   h.dirtyBase = <usize>dirtyBase;
   h.dirtyNow = <usize>dirtyBase;
+  h.doomedBase = <usize>doomedBase;
+  h.reachBase = <usize>reachBase;
   h.codesBase = <usize>codesBase;
   h.rowsBase = <usize>rowsBase;
   h.vectorsBase = <usize>vectorsBase;
@@ -116,6 +120,7 @@ export function format(
   if (low == 0) return 0;
   span(low, true);
   store<u32>(L.HEADER_FREE_HEAD, L.NO_SLOT);
+  store<u32>(L.HEADER_FREE_TAIL, L.NO_SLOT);
   store<u64>(L.HEADER_ENTRY, L.NO_SLOT);
   for (let worker: u32 = 0; worker < workers; worker++) Worker.place(worker);
   h.version = L.LAYOUT_VERSION;

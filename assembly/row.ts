@@ -10,7 +10,7 @@
  *   20     | 4      | lock of the links
  *   24     | 4      | upper: first unit of the links above level 0
  *   28     | 4      | previous: the slot that this row replaced; next free slot while free
- *   32     | 2      | flags: linked, rough
+ *   32     | 2      | flags: linked, rough, passed, confirmed
  *   34     | 1      | level
  *   35     | 1      | generation of the code, low bits
  *   36     | 4      | count of links
@@ -77,6 +77,28 @@ export function deathOf(slot: u32): u64 {
 @inline
 export function hasDied(slot: u32): bool {
   return ((<u32>load<u8>(header().deadBase + (slot >> 3)) >> (slot & 7)) & 1) != 0;
+}
+
+/** Whether a repair is taking the row out of the graph: from here on nothing may link to it. */
+// @ts-ignore: decorator
+@inline
+export function isDoomed(slot: u32): bool {
+  return ((<u32>load<u8>(header().doomedBase + (slot >> 3)) >> (slot & 7)) & 1) != 0;
+}
+
+/** By the linker that marks and by the writer that frees, so atomically. */
+export function setDoomed(slot: u32, doomed: bool): void {
+  const at = header().doomedBase + (slot >> 3);
+  const bit = <u8>(1 << (<u8>slot & 7));
+  if (doomed) atomic.or<u8>(at, bit);
+  else atomic.and<u8>(at, ~bit);
+}
+
+/** Whether a row of the graph lives and stays. */
+// @ts-ignore: decorator
+@inline
+export function isSettled(slot: u32): bool {
+  return isLinked(slot) && !hasDied(slot);
 }
 
 /** Writer only. */

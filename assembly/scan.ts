@@ -24,6 +24,7 @@ import {
 } from "./kernels/metric";
 import * as L from "./layout";
 import { isStale, prepareQuery } from "./query";
+import { beginWalk, endWalk } from "./readers";
 import { isVisible, stampOf, vectorOf } from "./row";
 import { scanTail } from "./tail";
 import { Worker } from "./worker";
@@ -47,8 +48,10 @@ export function search(worker: Worker, ef: u32, candidates: u32, k: u32): u32 {
     prepareQuery(worker);
     poolReset(worker, ef);
     heapReset(worker, candidates);
+    beginWalk(worker);
     scanTail(worker);
     walkGraph(worker, ef);
+    endWalk(worker);
     if (!isStale(worker)) break;
   }
   worker.exhausted = worker.poolSize - worker.poolDead < ef ? worker.poolSize : 0;

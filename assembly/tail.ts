@@ -15,7 +15,8 @@ import { heapBar, heapOffer } from "./graph/heap";
 import { header } from "./header";
 import { Careful, DotCodes, L2Codes, L2Floats, OtherFloats } from "./kernels/metric";
 import * as L from "./layout";
-import { isVisible } from "./row";
+import { forgotten } from "./readers";
+import { deathOf, headOf, isVisible } from "./row";
 import { Worker } from "./worker";
 
 const DONE: u32 = 0x80000000;
@@ -54,14 +55,25 @@ export function linkTail(worker: Worker, count: u32, ef: u32, slack: u32): u32 {
     if (index < 0) break;
     const at = entryAt(<u32>index);
     const slot = atomic.load<u32>(at);
-    // Also a row that died meanwhile: readers of older snapshots are owed it, and its death may be
-    // of a write that is not published yet.
-    insert(worker, slot, ef, slack);
+    // Also a row that died meanwhile, as long as a reader may be owed it: its death may be of a
+    // write that is not published yet.
+    if (isForgotten(slot)) passBy(slot);
+    else insert(worker, slot, ef, slack);
     atomic.store<u32>(at, slot | DONE);
     passHead();
     done++;
   }
   return done;
+}
+
+function isForgotten(slot: u32): bool {
+  const death = deathOf(slot);
+  return death != 0 && death <= forgotten();
+}
+
+/** The row never comes into the graph: a repair frees its slot as it stands. */
+function passBy(slot: u32): void {
+  atomic.or<u16>(headOf(slot) + L.ROW_FLAGS, <u16>L.FLAG_PASSED);
 }
 
 /** The index of a waiting entry that is now ours, or -1. */

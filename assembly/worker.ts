@@ -48,6 +48,12 @@ export class Worker {
   snapshot: u64;
   inverseNorm: f64;
   codesEpoch: u32;
+  /** Odd while this thread walks the graph (readers.ts). */
+  walking: u32;
+  /** What `walking` was when a repair began to wait for it. */
+  seen: u32;
+  /** The oldest snapshot that this thread reads at, 0 for none. */
+  pinned: u64;
 
   /** Bytes of a worker before its visited stamps. */
   @inline

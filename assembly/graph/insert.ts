@@ -8,19 +8,22 @@
  * no list is ever half written.
  */
 import { MODE_CAREFUL, MODE_CODES } from "../codebook";
-import { header } from "../header";
+import { header, slotsUsed } from "../header";
 import { Careful, DotCodes, L2Codes, L2Floats, OtherFloats } from "../kernels/metric";
 import * as L from "../layout";
 import { prepareRow } from "../query";
 import * as Row from "../row";
+import { beginWalk, endWalk } from "../readers";
 import { Worker } from "../worker";
 import { DEAD, poolEntry, slotIn } from "./pool";
 import { descend, entry, searchLayer } from "./search";
 import { select, sortEntries } from "./select";
+import { takeUnits } from "./upper";
 
 /** Puts a row, whose vector and code are there, into the graph. */
 export function insert(worker: Worker, slot: u32, ef: u32, slack: u32): void {
   worker.snapshot = u64.MAX_VALUE;
+  beginWalk(worker);
   prepareRow(worker, slot);
   const metric = header().metric;
   if (worker.mode == MODE_CODES) {
@@ -29,6 +32,7 @@ export function insert(worker: Worker, slot: u32, ef: u32, slack: u32): void {
   } else if (worker.mode == MODE_CAREFUL) insertIn<Careful>(worker, slot, ef, slack);
   else if (metric == L.METRIC_L2) insertIn<L2Floats>(worker, slot, ef, slack);
   else insertIn<OtherFloats>(worker, slot, ef, slack);
+  endWalk(worker);
 }
 
 function insertIn<S>(worker: Worker, slot: u32, ef: u32, slack: u32): void {
@@ -49,6 +53,27 @@ function insertIn<S>(worker: Worker, slot: u32, ef: u32, slack: u32): void {
   for (let at = <i32>min(level, top); at >= 0; at--) publish<S>(worker, slot, at, slack);
   markLinked(slot);
   if (level > top) raiseEntry(slot, level);
+  if (Row.countOf(Row.listOf(slot, 0)) == 0) join<S>(worker, slot, slack);
+}
+
+/**
+ * A row whose walk met nothing that stays: it is tied to any row that lives, until the next repair
+ * finds it better neighbours. Where nobody lives, it is the graph's door.
+ */
+function join<S>(worker: Worker, slot: u32, slack: u32): void {
+  const used = slotsUsed();
+  for (let step: u32 = 1; step < used; step++) {
+    const other = slot >= step ? slot - step : slot + used - step;
+    if (!Row.isSettled(other)) continue;
+    link<S>(worker, slot, other, 0, slack, true);
+    link<S>(worker, other, slot, 0, slack, true);
+    return;
+  }
+  Row.lock(L.HEADER_GRAPH_LOCK);
+  const door = slotIn(entry());
+  if (door == L.NO_SLOT || Row.hasDied(door))
+    atomic.store<u64>(L.HEADER_ENTRY, (<u64>Row.levelOf(slot) << 32) | slot);
+  Row.unlock(L.HEADER_GRAPH_LOCK);
 }
 
 function markLinked(slot: u32): void {
@@ -69,14 +94,9 @@ function drawLevel(slot: u32): u32 {
     bar /= header().m;
   }
   if (level > 0) {
-    const unit = atomic.add<u32>(L.HEADER_UPPER_USED, level);
-    if (unit + level > header().upperCapacity) level = 0;
-    else {
-      store<u32>(head, unit, L.ROW_UPPER);
-      for (let at: u32 = 0; at < level; at++) {
-        Row.setCount(header().upperBase + <usize>(unit + at) * header().upperStride, 0);
-      }
-    }
+    const unit = takeUnits(level);
+    if (unit < 0) level = 0;
+    else store<u32>(head, <u32>unit, L.ROW_UPPER);
   }
   store<u8>(head, <u8>level, L.ROW_LEVEL);
   Row.setCount(head + L.ROW_COUNT, 0);
@@ -99,19 +119,23 @@ function writeOwn<S>(worker: Worker, slot: u32, level: u32): void {
   writeList(worker, Row.listOf(slot, level), chosen);
 }
 
-/** Copies the pool's entries, but for `slot` and what bears a mark of `without`, into `order`. */
-function gatherPool(worker: Worker, slot: u32, without: u64): u32 {
+/**
+ * Copies the pool's entries, but for `slot`, rows that a repair takes out, and what bears a mark of
+ * `without`, into `order`. A row that died after it was met cannot be doomed before this walk ends.
+ */
+export function gatherPool(worker: Worker, slot: u32, without: u64): u32 {
   let count: u32 = 0;
   for (let i: u32 = 0; i < worker.poolSize; i++) {
     const found = poolEntry(worker, i);
     if (found & without || slotIn(found) == slot) continue;
+    if (found & DEAD && Row.isDoomed(slotIn(found))) continue;
     store<u64>(worker.order + ((<usize>count) << 3), found);
     count++;
   }
   return count;
 }
 
-function writeList(worker: Worker, list: usize, count: u32): void {
+export function writeList(worker: Worker, list: usize, count: u32): void {
   for (let i: u32 = 0; i < count; i++)
     Row.setLink(list, i, load<u32>(worker.chosen + ((<usize>i) << 2)));
   Row.setCount(list, count);
@@ -126,17 +150,38 @@ function publish<S>(worker: Worker, slot: u32, level: u32, slack: u32): void {
   for (let i: u32 = 0; i < count; i++) store<u32>(copy + ((<usize>i) << 2), Row.linkAt(list, i));
   for (let i: u32 = 0; i < count; i++) {
     const target = load<u32>(copy + ((<usize>i) << 2));
-    Row.lockRow(target);
-    addLink<S>(worker, target, slot, level, slack);
-    Row.unlockRow(target);
+    link<S>(worker, target, slot, level, slack, false);
   }
+}
+
+/**
+ * Adds a link from `target` to `slot`, under the target's lock; `firmly`: whatever it pushes out.
+ */
+export function link<S>(
+  worker: Worker,
+  target: u32,
+  slot: u32,
+  level: u32,
+  slack: u32,
+  firmly: bool,
+): void {
+  Row.lockRow(target);
+  addLink<S>(worker, target, slot, level, slack, firmly);
+  Row.unlockRow(target);
 }
 
 /**
  * Adds a link to a locked row's list; a full list is pruned below its limit by `slack`, so that
  * this stays rare.
  */
-function addLink<S>(worker: Worker, target: u32, slot: u32, level: u32, slack: u32): void {
+function addLink<S>(
+  worker: Worker,
+  target: u32,
+  slot: u32,
+  level: u32,
+  slack: u32,
+  firmly: bool,
+): void {
   const list = Row.listOf(target, level);
   const count = Row.countOf(list);
   const bound = Row.degreeMax(level);
@@ -151,11 +196,19 @@ function addLink<S>(worker: Worker, target: u32, slot: u32, level: u32, slack: u
   // Where few neighbours live, dead ones may be the only way to the others.
   if (kept < bound / 4) kept = gatherList<S>(entries, target, slot, level, true);
   sortEntries(entries, kept);
-  writeList(
-    worker,
-    list,
-    select<S>(worker, entries, kept, max<u32>(bound - min(slack, bound / 2), 1)),
-  );
+  const wanted = max<u32>(bound - min(slack, bound / 2), 1);
+  let chosen = select<S>(worker, entries, kept, wanted);
+  if (firmly) chosen = insist(worker, slot, chosen, wanted);
+  writeList(worker, list, chosen);
+}
+
+/** Sees to it that `slot` is among the chosen, in the farthest one's place if need be. */
+function insist(worker: Worker, slot: u32, chosen: u32, wanted: u32): u32 {
+  for (let i: u32 = 0; i < chosen; i++)
+    if (load<u32>(worker.chosen + ((<usize>i) << 2)) == slot) return chosen;
+  const count = min(chosen + 1, wanted);
+  store<u32>(worker.chosen + ((<usize>(count - 1)) << 2), slot);
+  return count;
 }
 
 /** A list's rows and `slot` as entries, by their distance from the list's own row. */
@@ -165,7 +218,7 @@ function gatherList<S>(entries: usize, target: u32, slot: u32, level: u32, withD
   let kept: u32 = 0;
   for (let i: u32 = 0; i <= count; i++) {
     const other = i < count ? Row.linkAt(list, i) : slot;
-    if (!withDead && Row.deathOf(other) != 0) continue;
+    if (!withDead && Row.hasDied(other)) continue;
     const key = changetype<S>(0).between(target, other);
     store<u64>(entries + ((<usize>kept) << 3), ((<u64>key) << 32) | other);
     kept++;

@@ -5,6 +5,9 @@
  * An update takes a new slot and leaves the old one to readers of older snapshots. Nothing that a
  * frame brings is seen until its sequence is published, so a batch appears at once; ids that a
  * frame removes keep their positions until then.
+ *
+ * Slots and records of rows that the linkers have taken out of the graph are taken back here, some
+ * with every frame.
  */
 import { NO_SLOT } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
@@ -30,6 +33,9 @@ const RECORD_BYTES_MAX = 128 * 1024;
 /** Rows, and components, applied before others get the thread. */
 const SLICE_ROWS = 2000;
 const SLICE_COMPONENTS = 500_000;
+/** Slots taken back with a frame: so many, and so many more for each of its rows. */
+const RECLAIM_MIN = 256;
+const RECLAIM_FACTOR = 4;
 
 interface Place {
   readonly part: Part;
@@ -75,6 +81,16 @@ export function hasRoom(collection: Collection, frames: readonly Uint8Array[]): 
       recordBytesMax = Math.max(recordBytesMax, bytes);
     });
   }
+  const fits = () => isRoomFor(collection, rows, heapBytes, recordBytesMax);
+  return fits() || (reclaim(collection, Number.POSITIVE_INFINITY) > 0 && fits());
+}
+
+function isRoomFor(
+  collection: Collection,
+  rows: number,
+  heapBytes: number,
+  recordBytesMax: number,
+): boolean {
   let rowsLeft = rows;
   for (const part of collection.parts) {
     if (!isOpen(part)) continue;
@@ -84,6 +100,20 @@ export function hasRoom(collection: Collection, frames: readonly Uint8Array[]): 
     rowsLeft -= heapLeft >= heapBytes ? slots : Math.min(slots, heapLeft / recordBytesMax);
   }
   return rowsLeft <= 0;
+}
+
+/** Takes back up to `most` slots a shard; returns how many. */
+function reclaim(collection: Collection, most: number): number {
+  let taken = 0;
+  for (const { shard, rows } of collection.parts) {
+    for (let left = most; left > 0; left--) {
+      const slot = shard.takeFreed();
+      if (slot === NO_SLOT) break;
+      rows.free(slot);
+      taken++;
+    }
+  }
+  return taken;
 }
 
 /** An open shard takes new ids. */
@@ -101,6 +131,7 @@ function reserveOf({ shard }: Part): number {
  */
 export async function apply(collection: Collection, frame: Uint8Array): Promise<number> {
   const header = readHeader(frame);
+  reclaim(collection, RECLAIM_MIN + RECLAIM_FACTOR * header.count);
   if (header.kind === FRAME_PUT) return put(collection, frame);
   if (header.kind === FRAME_REMOVE) return remove(collection, frame, header.sequence);
   collection.publish(header.sequence);

@@ -22,6 +22,7 @@ import type {
 } from "./database.ts";
 import { Matcher } from "./matching.ts";
 import { readRow } from "./reading.ts";
+import { Readings } from "./readings.ts";
 import { Rows } from "./rows.ts";
 import { scroll } from "./scroll.ts";
 import { search } from "./search.ts";
@@ -64,6 +65,10 @@ const SEQUENCE = 0;
 /** Rows whose frames are admitted but not applied. */
 const ADMITTED = 2;
 
+/** Dead rows in a shard before writes wait: one in so many of its rows, and at least so many. */
+const UNREPAIRED_SHARE = 16;
+const UNREPAIRED_MIN = 4000;
+
 const encoder = new TextEncoder();
 /** A reader whose row is given away again and again gives up looking at this many tries. */
 const LOOKS_MAX = 100;
@@ -74,6 +79,7 @@ export class Collection implements CollectionView {
   readonly thread: Thread;
   readonly parts: Part[] = [];
   readonly matcher = new Matcher(this);
+  readonly readings = new Readings(this);
   readonly #memories: ShardMemories[] = [];
   readonly #state: SharedArrayBuffer;
   readonly #words: Int32Array;
@@ -117,6 +123,16 @@ export class Collection implements CollectionView {
   get backlog(): number {
     let rows = Atomics.load(this.#words, ADMITTED);
     for (const { shard } of this.parts) rows += shard.tail;
+    return rows;
+  }
+
+  /** Dead rows that the graphs still hold, beyond what may be left for later. */
+  get repairBacklog(): number {
+    let rows = 0;
+    for (const { shard } of this.parts) {
+      const allowed = Math.max(UNREPAIRED_MIN, shard.slotsUsed / UNREPAIRED_SHARE);
+      rows += Math.max(0, shard.unrepaired - allowed);
+    }
     return rows;
   }
 

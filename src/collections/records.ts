@@ -116,6 +116,24 @@ export class Records {
     this.mark(entry * 4, 4);
   }
 
+  /** Writer only: the slot's row is gone, and no reader looks at its record any more. */
+  free(slot: number): void {
+    const words = this.words;
+    const record = this.#recordOf(slot);
+    if (record === 0) return;
+    const metadata = words[(record >>> 2) + 1]!;
+    const length = recordBytes(idBytesAt(this.bytes, record), metadata);
+    const size = classOf(length);
+    Atomics.store(words, this.#records + slot, 0);
+    this.#counts[IDS_BYTES]! -= length - metadata;
+    this.#counts[METADATA_BYTES]! -= metadata;
+    this.#counts[FREE_BYTES]! += classBytes(size);
+    words[record >>> 2] = words[CLASSES + size]!;
+    words[CLASSES + size] = (record - this.#heap) / 8 + 1;
+    this.mark(record, 4);
+    this.mark((this.#records + slot) * 4, 4);
+  }
+
   #allocate(length: number): number {
     const words = this.words;
     const size = classOf(length);

@@ -64,7 +64,19 @@ async function searchOnce(
   collection: Collection,
   query: SearchQuery,
 ): Promise<SearchAnswer | undefined> {
-  const snapshot = collection.sequence;
+  const snapshot = collection.readings.begin();
+  try {
+    return await searchAt(collection, query, snapshot);
+  } finally {
+    collection.readings.end(snapshot);
+  }
+}
+
+async function searchAt(
+  collection: Collection,
+  query: SearchQuery,
+  snapshot: number,
+): Promise<SearchAnswer | undefined> {
   const matched = query.filter && (await collection.matcher.match(query.filter));
   const matching = matched ? matched.count : collection.live;
   const course: Course = {

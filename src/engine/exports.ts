@@ -22,6 +22,11 @@ export interface EngineExports extends DeskExports {
   takeSlot(): number;
   publishRow(slot: number, previous: number, sequence: number): void;
   retireRow(slot: number, sequence: number): void;
+  takeFreed(): number;
+  pin(worker: number, snapshot: number): number;
+  forget(published: number): void;
+  unrepaired(): number;
+  repair(worker: number, budget: number, now: number): number;
   tailLength(): number;
   linkTail(worker: number, count: number, ef: number, slack: number): number;
   needsLearning(): number;

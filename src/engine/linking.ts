@@ -1,7 +1,7 @@
 /**
- * What a linker does with a shard: learn the codes' range, re-encode after a new one, and put
- * waiting rows into the graph, a slice at a time. The longer the tail, the more hastily rows are
- * linked.
+ * What a linker does with a shard: learn the codes' range, re-encode after a new one, repair the
+ * graph around dead rows, and put waiting rows into it, a slice at a time. The longer the tail, the
+ * more hastily rows are linked.
  */
 import type { Shard } from "./shard.ts";
 
@@ -31,6 +31,33 @@ export function linkSlice(shard: Shard, rows: number, efConstruction: number): b
       : { ef: efConstruction, slack: SLACK };
   const linked = shard.engine.linkTail(shard.worker, rows, profile.ef, profile.slack);
   return linked > 0 || maintained;
+}
+
+export type Tended = "busy" | "waiting" | "idle";
+
+/** From this share of dead rows on they are repaired around before new rows are linked. */
+const DEAD_SHARE_MAX = 32;
+const DEAD_MIN = 1000;
+const REPAIR: readonly Tended[] = ["idle", "busy", "waiting"];
+
+/**
+ * One slice of all work on a shard of a collection whose writes up to `published` readers see;
+ * `now` is a clock in milliseconds. "waiting": other threads must move first, which takes
+ * milliseconds.
+ */
+export function tend(
+  shard: Shard,
+  rows: number,
+  efConstruction: number,
+  published: number,
+  now = Date.now(),
+): Tended {
+  const { engine, unrepaired } = shard;
+  if (unrepaired > 0) engine.forget(published);
+  const repaired = REPAIR[engine.repair(shard.worker, rows, now % 2 ** 32)]!;
+  const isHeavy = unrepaired > Math.max(DEAD_MIN, shard.slotsUsed / DEAD_SHARE_MAX);
+  if (isHeavy && repaired !== "idle") return repaired;
+  return linkSlice(shard, rows, efConstruction) ? "busy" : repaired;
 }
 
 /** One linker at a time looks after the codes; the others go on linking. */

@@ -6,50 +6,17 @@
 import * as L from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
 import { address, type EngineExports } from "./exports.ts";
+import { type Footprint, footprintOf, rowBytesOf } from "./footprint.ts";
 import { type GraphFault, nameFault } from "./graphFault.ts";
 import { instantiate, type Variant } from "./variant.ts";
 
+export { formatShard, type ShardSettings } from "./format.ts";
 export const NO_SLOT = L.NO_SLOT;
-
-const METRICS = { l2: L.METRIC_L2, cosine: L.METRIC_COSINE, dot: L.METRIC_DOT } as const;
-const QUANTIZATIONS = { none: L.QUANTIZATION_NONE, sq8: L.QUANTIZATION_SQ8 } as const;
-
-export interface ShardSettings {
-  readonly dimensions: number;
-  readonly metric: keyof typeof METRICS;
-  readonly quantization: keyof typeof QUANTIZATIONS;
-  readonly m: number;
-  /** Threads that will ever hold the shard. */
-  readonly workers: number;
-  /** Rows at most; fewer when the memory holds fewer. */
-  readonly capacityMax: number;
-}
 
 /** A filter's bits, one a slot; the version changes whenever they do. */
 export interface Bitmap {
   readonly bytes: Uint8Array;
   readonly version: number;
-}
-
-/** Lays out an untouched memory. Throws OmenError MEMORY_LIMIT when not one row fits. */
-export function formatShard(
-  variant: Variant,
-  memory: WebAssembly.Memory,
-  settings: ShardSettings,
-): number {
-  const capacity = instantiate(variant, memory).format(
-    settings.dimensions,
-    METRICS[settings.metric],
-    settings.m,
-    QUANTIZATIONS[settings.quantization],
-    settings.workers,
-    settings.capacityMax,
-    memory.buffer.byteLength,
-  );
-  if (capacity > 0) return capacity;
-  const mib = memory.buffer.byteLength / 1048576;
-  const message = `no row of ${settings.dimensions} dimensions fits a memory of ${mib} MiB`;
-  throw new OmenError("MEMORY_LIMIT", message);
 }
 
 export class Shard {
@@ -253,10 +220,39 @@ export class Shard {
     this.engine.retireRow(slot, sequence);
   }
 
+  /** Writer only: a slot that came back, to be used again; NO_SLOT when none did. */
+  takeFreed(): number {
+    return this.engine.takeFreed();
+  }
+
+  /**
+   * This thread's oldest reader is at `snapshot`, 0 for none. False when rows that it would see may
+   * be gone already: take a newer one and pin that.
+   */
+  pin(snapshot: number): boolean {
+    return this.engine.pin(this.worker, snapshot) !== 0;
+  }
+
+  /** Dead rows that the graph still has to be repaired around. */
+  get unrepaired(): number {
+    return address(this.engine.unrepaired());
+  }
+
+  /** Whether no row waits to be linked, repaired around, or found reachable. */
+  get isSettled(): boolean {
+    const word = (offset: number) => Atomics.load(this.#u32, offset >>> 2);
+    if (this.tail > 0 || this.unrepaired > 0 || word(L.HEADER_REPAIR_PHASE) !== 0) return false;
+    return word(L.HEADER_REACHED_TAIL) === word(L.HEADER_TAIL_HEAD);
+  }
+
+  /** Slots that wait for a new row. */
+  get freeSlots(): number {
+    return this.#header(L.HEADER_FREE_COUNT);
+  }
+
   /** Bytes that one more row takes in this memory, the share of upper levels left out. */
   get rowBytes(): number {
-    const strides = [L.HEADER_VECTOR_STRIDE, L.HEADER_CODE_STRIDE, L.HEADER_ROW_STRIDE];
-    return strides.reduce((sum, stride) => sum + this.#header(stride), 0);
+    return rowBytesOf(this.#u32);
   }
 
   /** Tries every invariant of the graph. Call it when no linker is at work. */
@@ -270,23 +266,8 @@ export class Shard {
     };
   }
 
-  /**
-   * Bytes of the memory that rows have touched, by part; what a worker needs to search is under
-   * `free`.
-   */
-  memoryBytes(): { vectors: number; codes: number; graph: number; free: number } {
-    const used = this.slotsUsed;
-    const upper = Math.min(
-      this.#header(L.HEADER_UPPER_USED),
-      this.#header(L.HEADER_UPPER_CAPACITY),
-    );
-    const rowBytes = this.#header(L.HEADER_ROW_STRIDE);
-    const ring = Math.min(this.#header(L.HEADER_TAIL_END), this.#header(L.HEADER_TAIL_CAPACITY));
-    return {
-      vectors: used * this.#vectorStride,
-      codes: used * this.#header(L.HEADER_CODE_STRIDE),
-      graph: used * rowBytes + upper * this.#header(L.HEADER_UPPER_STRIDE),
-      free: ring * 4 + used * this.#header(L.HEADER_WORKERS) + L.HEADER_BYTES,
-    };
+  /** Bytes of the memory that rows have touched, by part. */
+  memoryBytes(): Footprint {
+    return footprintOf(this.#u32);
   }
 }

@@ -4,8 +4,9 @@
  *
  * Admission: a frame is sent only while fewer than `tailRows` rows of its collection wait to be
  * linked, so a batch overshoots at most once. Past the bound it waits for the linkers,
- * `writeWaitMs` at most; then it is refused and nothing is written. Deletes add nothing to the tail
- * and never wait.
+ * `writeWaitMs` at most; then it is refused and nothing is written. It waits too while the graph
+ * has to be repaired around many dead rows, for until then their room is not free. Deletes add
+ * nothing to the tail and never wait.
  */
 import type { Catalog } from "../collections/catalog.ts";
 import type { Collection } from "../collections/collection.ts";
@@ -127,13 +128,17 @@ export class Gateway implements Database {
 
   async #admit(collection: Collection, rows: number): Promise<void> {
     const { control, config } = this.#options;
-    if (collection.backlog >= config.tailRows) {
+    const mustWait = () => collection.backlog >= config.tailRows || collection.repairBacklog > 0;
+    if (mustWait()) {
       const start = performance.now();
       control.count("writeWaits");
-      while (collection.backlog >= config.tailRows) {
+      while (mustWait()) {
         if (performance.now() - start > config.writeWaitMs) {
           control.count("writesRefused");
-          const message = `${collection.backlog} rows wait to be indexed, ${config.tailRows} may`;
+          const message =
+            collection.repairBacklog > 0
+              ? `${collection.repairBacklog} removed rows too many are still in the index`
+              : `${collection.backlog} rows wait to be indexed, ${config.tailRows} may`;
           throw new OmenError("OVERLOADED", `${message}; nothing was written`, {
             retryAfterSeconds: RETRY_AFTER_SECONDS,
           });

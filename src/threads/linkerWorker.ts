@@ -15,6 +15,8 @@ import { take } from "./notices.ts";
 const SLICE_ROWS = 64;
 /** A bell that was missed, or a range that grew stale, is noticed after this long. */
 const SLEEP_MS = 1000;
+/** Another thread must move first: a reader in the middle of a walk, or a linker in a repair. */
+const WAIT_MS = 2;
 
 const start = workerData as WorkerStart;
 const port = parentPort!;
@@ -55,7 +57,8 @@ stepBack();
 for (;;) {
   const heard = control.heard();
   if (!read()) break;
-  if (!linkRound(catalog, SLICE_ROWS)) control.sleep(heard, SLEEP_MS);
+  const tended = linkRound(catalog, SLICE_ROWS);
+  if (tended !== "busy") control.sleep(heard, tended === "waiting" ? WAIT_MS : SLEEP_MS);
 }
 say({ kind: "closed" });
 port.close();

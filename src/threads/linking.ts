@@ -1,14 +1,19 @@
-/** One round over all collections: a slice of linking for each shard that has something to link. */
+/**
+ * One round over all collections: a slice of linking and repairing for each shard that has
+ * something to link or to repair.
+ */
 import type { Catalog } from "../collections/catalog.ts";
-import { linkSlice } from "../engine/linking.ts";
+import { type Tended, tend } from "../engine/linking.ts";
 
-/** Returns whether anything was done; while it is, there may be more. */
-export function linkRound(catalog: Catalog, rows: number): boolean {
-  let isBusy = false;
-  for (const { parts, settings } of catalog.list()) {
-    for (const { shard } of parts) {
-      if (linkSlice(shard, rows, settings.efConstruction)) isBusy = true;
+/** While anything was done there may be more; "waiting" is over within milliseconds. */
+export function linkRound(catalog: Catalog, rows: number): Tended {
+  let found: Tended = "idle";
+  for (const collection of catalog.list()) {
+    const { efConstruction } = collection.settings;
+    for (const { shard } of collection.parts) {
+      const tended = tend(shard, rows, efConstruction, collection.sequence);
+      if (tended === "busy" || found === "idle") found = tended;
     }
   }
-  return isBusy;
+  return found;
 }

@@ -51,6 +51,8 @@ export interface RunningServer {
 
 /** Without other threads: rows linked before the next event. */
 const INLINE_ROWS = 32;
+/** What is left for quieter times, as repairs are, is looked for this often. */
+const LOOK_MS = 1000;
 
 export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const control = new ControlMemory();
@@ -124,9 +126,12 @@ async function startAlone(
   let isLinking = false;
 
   function link(): void {
-    isLinking = linkRound(catalog, INLINE_ROWS);
+    isLinking = linkRound(catalog, INLINE_ROWS) !== "idle";
     if (isLinking) setImmediate(link);
   }
+  const look = setInterval(() => {
+    if (!isLinking) link();
+  }, LOOK_MS).unref();
   const { load, ask } = createCore(parts, catalog, 1, disk, {
     announce: async () => undefined,
     ring() {
@@ -148,6 +153,7 @@ async function startAlone(
     },
     async close() {
       watched.stop();
+      clearInterval(look);
       await listener.close();
       await disk?.close();
     },

@@ -32,13 +32,14 @@ export class Alone {
   /** Runs whenever the thread lets others run. */
   onPause: () => Promise<void> = async () => {};
 
-  constructor(shardRows: number) {
+  /** `workers`: other threads may hold the collection too. */
+  constructor(shardRows: number, workers = 1) {
     variant ??= chooseVariant(SHARED_VARIANTS, readVariant);
     const pause = () => this.onPause();
     this.catalog = new Catalog({ variant, worker: 0, pause });
     const { catalog } = this;
     const announce = async () => {};
-    const room = new Room({ catalog, workers: 1, shardRows, announce });
+    const room = new Room({ catalog, workers, shardRows, announce });
     this.writer = new Writer({ catalog, room, announce, ring: () => {} });
   }
 

@@ -2,7 +2,7 @@
 import { expect } from "chai";
 import { type Random, seededRandom, seedFromEnvironment } from "../../perf/random.ts";
 import type { WriteMode } from "../../src/collections/database.ts";
-import { linkSlice } from "../../src/engine/linking.ts";
+import { tend } from "../../src/engine/linking.ts";
 import { OmenError } from "../../src/errors.ts";
 import { engineDistance } from "../engine/distances.ts";
 import { Alone, NAME, type PlainRow, textOf } from "./alone.ts";
@@ -11,7 +11,7 @@ const SEED = seedFromEnvironment() | 0;
 const DIMENSIONS = 8;
 const SHARD_ROWS = 50;
 const STEPS = 70;
-const IDS = 150;
+const IDS = 250;
 const MODES: readonly WriteMode[] = ["upsert", "upsert", "insert", "update"];
 
 type Model = Map<string, PlainRow & { readonly version: number }>;
@@ -83,6 +83,7 @@ describe(`changes, seed ${SEED}`, () => {
     const alone = await Alone.open(SHARD_ROWS, { dimensions: DIMENSIONS });
     const model: Model = new Map();
     let sequence = 0;
+    let clock = 0;
     for (let step = 0; step < STEPS; step++) {
       if (random.next() < 0.25) {
         const ids = drawIds(random);
@@ -94,7 +95,9 @@ describe(`changes, seed ${SEED}`, () => {
       expect({ vectors, last }).to.deep.equal({ vectors: model.size, last: sequence });
       if (step % 3 === 0) await expectSearch(alone, model, random);
       if (step % 7 === 0) {
-        for (const { shard } of alone.collection.parts) while (linkSlice(shard, 100, 64));
+        for (const { shard } of alone.collection.parts) {
+          for (; !shard.isSettled; clock += 10_000) tend(shard, 100, 64, sequence, clock);
+        }
       }
     }
     expectGet(

@@ -39,6 +39,8 @@ function regionsOf(shard: Shard): Region[] {
     ["scratch", at(L.HEADER_SCRATCH_BASE), capacity * 4],
     ["bitmaps", at(L.HEADER_BITMAP_BASE), workers * bitmapStride],
     ["dead", at(L.HEADER_DEAD_BASE), bitmapStride],
+    ["doomed", at(L.HEADER_DOOMED_BASE), bitmapStride],
+    ["reach", at(L.HEADER_REACH_BASE), 3 * bitmapStride],
     ["codes", at(L.HEADER_CODES_BASE), capacity * at(L.HEADER_CODE_STRIDE)],
     ["rows", at(L.HEADER_ROWS_BASE), capacity * at(L.HEADER_ROW_STRIDE)],
     ["vectors", at(L.HEADER_VECTORS_BASE), capacity * at(L.HEADER_VECTOR_STRIDE)],

@@ -1,0 +1,33 @@
+/** What a shard's memory holds, by part, from the words of its header. */
+import * as L from "../../assembly/layout.ts";
+
+/** Bytes. `free` has the slots that wait for a row, and what threads need to search. */
+export interface Footprint {
+  readonly vectors: number;
+  readonly codes: number;
+  readonly graph: number;
+  readonly free: number;
+}
+
+/** Bytes that one more row takes, the share of upper levels left out. */
+export function rowBytesOf(words: Uint32Array): number {
+  const strides = [L.HEADER_VECTOR_STRIDE, L.HEADER_CODE_STRIDE, L.HEADER_ROW_STRIDE];
+  return strides.reduce((sum, stride) => sum + words[stride >>> 2]!, 0);
+}
+
+/** Bytes that rows have touched. */
+export function footprintOf(words: Uint32Array): Footprint {
+  const at = (offset: number) => words[offset >>> 2]!;
+  const used = at(L.HEADER_SLOTS_USED);
+  const free = at(L.HEADER_FREE_COUNT);
+  const taken = used - free;
+  const upper = Math.min(at(L.HEADER_UPPER_USED), at(L.HEADER_UPPER_CAPACITY));
+  const ring = Math.min(at(L.HEADER_TAIL_END), at(L.HEADER_TAIL_CAPACITY));
+  const threads = used * at(L.HEADER_WORKERS);
+  return {
+    vectors: taken * at(L.HEADER_VECTOR_STRIDE),
+    codes: taken * at(L.HEADER_CODE_STRIDE),
+    graph: taken * at(L.HEADER_ROW_STRIDE) + upper * at(L.HEADER_UPPER_STRIDE),
+    free: free * rowBytesOf(words) + ring * 4 + threads + L.HEADER_BYTES,
+  };
+}
