@@ -20,12 +20,14 @@ import {
 import { imageCrc } from "../src/storage/head.ts";
 import { readImage } from "../src/storage/image.ts";
 import { writeImage } from "../src/storage/imaging.ts";
+import { onceOf } from "../src/storage/once.ts";
 import { segmentName } from "../src/storage/segment.ts";
 import { Wal } from "../src/storage/wal.ts";
 import { crc32c } from "./crc32c.ts";
 
 const FIXTURES = fileURLToPath(new URL("./fixtures", import.meta.url));
 const SEGMENT = segmentName(1);
+const ONCE = { key: "00112233445566778899aabbccddeeff", request: "f".repeat(32), atMs: 2 ** 40 };
 const SECTION = Uint8Array.from({ length: 5000 }, (_, index) => index % 251);
 const files = new NodeFiles();
 
@@ -47,6 +49,7 @@ async function keepFixtures(): Promise<void> {
     encodeSettings({ dimensions: 3, metric: "l2" }),
     encodePut({ ids: ["a", "日本"], metadata, vectors, dimensions: 3 }),
     encodeRemove(["a"]),
+    encodeRemove(["日本"], ONCE),
   ];
   for (const [index, frame] of frames.entries()) seal(frame, index + 1, crc32c);
   await wal.commit(frames.slice(0, 2));
@@ -83,15 +86,18 @@ describe("kept files", () => {
   it("of format 0: the log opens and holds what it held", async () => {
     const folder = copyOf(0);
     const ids: string[] = [];
+    const onces: unknown[] = [];
     const visit = (frame: Uint8Array, { kind, sequence }: { kind: number; sequence: number }) => {
       if (kind === 3) return;
+      onces.push(onceOf(frame));
       forEachRecord(frame, (_row, _record, id, idBytes) => {
         ids.push(`${sequence} ${new TextDecoder().decode(frame.subarray(id, id + idBytes))}`);
       });
     };
     const wal = await Wal.open({ files, folder, crc32c, after: 0, visit });
-    expect(wal.report).to.deep.include({ frames: 3, lastSequence: 3, cut: [], ignored: [] });
-    expect(ids).to.deep.equal(["2 a", "2 日本", "3 a"]);
+    expect(wal.report).to.deep.include({ frames: 4, lastSequence: 4, cut: [], ignored: [] });
+    expect(ids).to.deep.equal(["2 a", "2 日本", "3 a", "4 日本"]);
+    expect(onces).to.deep.equal([undefined, undefined, ONCE]);
     await wal.close();
     rmSync(folder, { recursive: true });
   });

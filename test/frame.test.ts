@@ -14,11 +14,13 @@ import {
   settingsText,
   vectorsOffset,
 } from "../src/storage/frame.ts";
+import { onceOf } from "../src/storage/once.ts";
 import { crc32c } from "./crc32c.ts";
 import { Random, takeSeed } from "./faultyFiles.ts";
 
 const seed = takeSeed();
 const text = (value: string) => new TextEncoder().encode(value);
+const ONCE = { key: "0123456789abcdef".repeat(2), request: "fe".repeat(16), atMs: 1e12 };
 const IDS = ["a", "document-17", "é", "😀-😀", "\ud800 lone", "x".repeat(512), "日本語"];
 
 function sealed(frame: Uint8Array, sequence = 1): Uint8Array {
@@ -50,7 +52,8 @@ function makePut(random: Random): Uint8Array {
   const dimensions = 1 + random.below(9);
   const vectors = Float32Array.from({ length: ids.length * dimensions }, () => random.next());
   const metadata = ids.map((id) => (random.chance(0.5) ? text(JSON.stringify({ id })) : undefined));
-  return sealed(encodePut({ ids, metadata, vectors, dimensions }), 1 + random.below(1000));
+  const once = random.chance(0.5) ? ONCE : undefined;
+  return sealed(encodePut({ ids, metadata, vectors, dimensions, once }), 1 + random.below(1000));
 }
 
 describe(`frames (SEED=${seed})`, () => {
@@ -83,6 +86,20 @@ describe(`frames (SEED=${seed})`, () => {
     expect(decode(removal).rows.map(({ id }) => id)).to.include("日本語");
     expect(checkFrame(settings, 0, crc32c)).to.equal(undefined);
     expect(JSON.parse(settingsText(settings))).to.deep.equal({ dimensions: 3, name: "ü" });
+  });
+
+  it("end with the once of their request, where it had a key", () => {
+    const put = { ids: ["a"], vectors: Float32Array.of(1), dimensions: 1 };
+    expect(onceOf(sealed(encodePut(put)))).to.equal(undefined);
+    for (const frame of [encodePut({ ...put, once: ONCE }), encodeRemove(["a", "b"], ONCE)]) {
+      expect(checkFrame(sealed(frame), 0, crc32c)).to.equal(undefined);
+      expect(onceOf(frame)).to.deep.equal(ONCE);
+      const { rows } = decode(frame);
+      expect(rows[0]!.id).to.equal("a");
+    }
+    const settings = encodeSettings({});
+    new DataView(settings.buffer).setUint16(18, 1, true);
+    expect(checkFrame(sealed(settings), 0, crc32c)).to.deep.include({ code: "FIELD", offset: 18 });
   });
 
   it("are not made of empty or long ids, no rows, or vectors that do not fit", () => {

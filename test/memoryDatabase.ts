@@ -17,6 +17,7 @@ import type {
   SearchQuery,
   Terms,
 } from "../src/collections/database.ts";
+import type { Claim, First } from "../src/collections/ledger.ts";
 import type { Snapshots } from "../src/collections/snapshots.ts";
 import { OmenError } from "../src/errors.ts";
 
@@ -59,6 +60,7 @@ export class MemoryCollection implements CollectionView {
   readonly name: string;
   readonly settings: CollectionSettings;
   readonly rows = new Map<string, Row>();
+  readonly once = new Map<string, First>();
   sequence = 0;
 
   constructor(name: string, settings: CollectionSettings) {
@@ -139,6 +141,7 @@ export class MemoryDatabase implements Database {
   readonly threads = 1;
   readonly wasmVariant = "none";
   readonly found = new Map<string, MemoryCollection>();
+  readonly #claims = new Set<string>();
   /** None, unless a test gives it some. */
   snapshots: Snapshots = noSnapshots;
   /** For tests of what a door does with each. */
@@ -194,6 +197,8 @@ export class MemoryDatabase implements Database {
       collection.rows.set(id, { id, vector, metadata: metadata[index]?.slice(), version });
     }
     this.found.set(name, collection);
+    const { once } = rows;
+    if (once) collection.once.set(once.key, { ...once, sequence: version, changed: 0 });
     return { sequence: version };
   }
 
@@ -205,8 +210,19 @@ export class MemoryDatabase implements Database {
     const collection = this.found.get(name) ?? missing(name);
     refuseOthers(collection, ids, terms);
     const deleted = ids.filter((id) => collection.rows.delete(id)).length;
-    if (deleted > 0) collection.sequence++;
-    return { deleted, sequence: collection.sequence };
+    const { once } = terms;
+    if (deleted > 0 || once) collection.sequence++;
+    const { sequence } = collection;
+    if (once) collection.once.set(once.key, { ...once, sequence, changed: deleted });
+    return { deleted, sequence };
+  }
+
+  async claim(name: string, key: string): Promise<Claim> {
+    const claim = `${name}/${key}`;
+    if (this.#claims.has(claim)) throw new OmenError("IDEMPOTENCY_KEY_IN_FLIGHT", "in flight");
+    this.#claims.add(claim);
+    const release = async () => void this.#claims.delete(claim);
+    return { first: this.found.get(name)?.once.get(key), release };
   }
 
   health(): Health {

@@ -14,10 +14,12 @@ import { OmenError } from "../errors.ts";
 import {
   FRAME_PUT,
   FRAME_REMOVE,
+  type FrameHeader,
   forEachRecord,
   readHeader,
   vectorsOffset,
 } from "../storage/frame.ts";
+import { onceOf } from "../storage/once.ts";
 import type { Collection, Part } from "./collection.ts";
 import { Rows } from "./rows.ts";
 
@@ -132,9 +134,20 @@ function reserveOf({ shard }: Part): number {
 export async function apply(collection: Collection, frame: Uint8Array): Promise<number> {
   const header = readHeader(frame);
   reclaim(collection, RECLAIM_MIN + RECLAIM_FACTOR * header.count);
-  if (header.kind === FRAME_PUT) return put(collection, frame);
-  if (header.kind === FRAME_REMOVE) return remove(collection, frame, header.sequence);
-  collection.publish(header.sequence);
+  const changed = await change(collection, frame, header);
+  const once = onceOf(frame);
+  if (once !== undefined) collection.ledger.add(once, header.sequence, changed);
+  return changed;
+}
+
+async function change(
+  collection: Collection,
+  frame: Uint8Array,
+  { kind, sequence }: FrameHeader,
+): Promise<number> {
+  if (kind === FRAME_PUT) return put(collection, frame);
+  if (kind === FRAME_REMOVE) return remove(collection, frame, sequence);
+  collection.publish(sequence);
   return 0;
 }
 

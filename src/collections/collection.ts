@@ -20,6 +20,7 @@ import type {
   SearchAnswer,
   SearchQuery,
 } from "./database.ts";
+import { Ledger } from "./ledger.ts";
 import { Matcher } from "./matching.ts";
 import { readRow } from "./reading.ts";
 import { Readings } from "./readings.ts";
@@ -78,6 +79,8 @@ export class Collection implements CollectionView {
   readonly settings: CollectionSettings;
   readonly thread: Thread;
   readonly parts: Part[] = [];
+  /** Only the writer's thread has anything in it. */
+  readonly ledger = new Ledger();
   readonly matcher = new Matcher(this);
   readonly readings = new Readings(this);
   readonly #memories: ShardMemories[] = [];

@@ -5,6 +5,7 @@
  */
 import type { Schema } from "../engine/columns.ts";
 import type { Filter } from "./filter.ts";
+import type { Claim, Once } from "./ledger.ts";
 import type { Snapshots } from "./snapshots.ts";
 
 export type Metric = "l2" | "cosine" | "dot";
@@ -30,6 +31,8 @@ export type Expected = "present" | "absent" | readonly number[];
 export interface Terms {
   /** Of each row of the write, in order; otherwise it throws PRECONDITION_FAILED. */
   readonly expected?: readonly Expected[];
+  /** Kept with the write, so that a repetition of the request is known, also after a restart. */
+  readonly once?: Once;
 }
 
 /** Rows on their way in: `vectors` holds ids.length x dimensions components, row after row. */
@@ -180,6 +183,8 @@ export interface Database {
     ids: readonly string[],
     terms?: Terms,
   ): Promise<{ deleted: number; sequence: number }>;
+  /** Before a write with a `once`. Throws IDEMPOTENCY_KEY_IN_FLIGHT. */
+  claim(name: string, key: string): Promise<Claim>;
   health(): Health;
   readonly snapshots: Snapshots;
   readonly threads: number;

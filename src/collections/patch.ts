@@ -11,6 +11,7 @@ import { METADATA_BYTES_MAX } from "../../assembly/desk.ts";
 import { OmenError } from "../errors.ts";
 import type { Database, Expected, Row } from "./database.ts";
 import { isAs } from "./decisions.ts";
+import type { Once } from "./ledger.ts";
 
 /** What is left out stays as it is. The views are read more than once, until the change is done. */
 export interface RowPatch {
@@ -36,12 +37,13 @@ export async function patchRow(
   id: string,
   patch: RowPatch,
   expected?: Expected,
+  once?: Once,
 ): Promise<{ sequence: number }> {
   for (let tries = 0; tries < TRIES_MAX; tries++) {
     const row = database.collection(name)?.get(id);
     if (row === undefined) throw new OmenError("ROW_NOT_FOUND", "no row has this id");
     if (expected !== undefined && !isAs(expected, row.version)) throw moved(row, expected);
-    const sequence = await putPatched(database, name, row, patch);
+    const sequence = await putPatched(database, name, row, patch, once);
     if (sequence !== undefined) return { sequence };
   }
   throw new OmenError("OVERLOADED", "the row changes faster than it can be patched", {
@@ -55,12 +57,13 @@ async function putPatched(
   name: string,
   row: Row,
   patch: RowPatch,
+  once: Once | undefined,
 ): Promise<number | undefined> {
   const vectors = patch.vector ?? row.vector;
   const metadata = patchMetadata(row.metadata, patch.metadata);
   const rows = { ids: [row.id], vectors, dimensions: vectors.length, metadata: [metadata] };
   try {
-    const terms = { mode: "upsert", expected: [[row.version]] } as const;
+    const terms = { mode: "upsert", expected: [[row.version]], once } as const;
     const { sequence } = await database.put(name, { ...rows, ...terms });
     return sequence;
   } catch (error) {

@@ -7,10 +7,13 @@
  * Lines of NDJSON may come without end: some of them are gathered at a time, read and handed on,
  * and nothing more is taken off the socket while whoever has them is busy.
  *
+ * Where somebody wants to know the same body again, it goes through their digest on the way.
+ *
  * A body that is refused half-way is still being sent. Closing the connection at once would reset
  * it, and the sender might never see why; so it is half-closed after the answer, and what still
  * comes is thrown away for a moment.
  */
+import type { Hash } from "node:crypto";
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import type { Request } from "express";
@@ -192,7 +195,9 @@ export class BodyReader {
         hangUp(request);
         end(error);
       };
+      const digest: Hash | undefined = request.res?.locals.digest;
       const data = (chunk: Buffer) => {
+        digest?.update(chunk);
         const error = this.#add(chunk, gathered);
         if (error === undefined) idle.refresh();
         else refuse(error);

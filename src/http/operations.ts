@@ -35,7 +35,7 @@ export interface Operation {
 }
 
 const writeErrors = [
-  "PRECONDITION_FAILED" as const,
+  ...(["IDEMPOTENCY_KEY_IN_FLIGHT", "IDEMPOTENCY_KEY_REUSED", "PRECONDITION_FAILED"] as const),
   ...(["INVALID_VECTOR", "INVALID_ID", "INVALID_METADATA", "DIMENSION_MISMATCH"] as const),
   ...(["ZERO_VECTOR", "ROW_NOT_FOUND", "ROW_EXISTS", "COLLECTION_NOT_FOUND"] as const),
   ...(["OVERLOADED", "READ_ONLY", "MEMORY_LIMIT", "STORAGE_FULL"] as const),

@@ -8,7 +8,6 @@ import type {
   CollectionView,
   Metric,
   RowsToWrite,
-  Terms,
   WriteMode,
 } from "../collections/database.ts";
 import type { RowPatch } from "../collections/patch.ts";
@@ -66,7 +65,6 @@ export function rowToWrite(
   scanned: ScannedBody,
   collection: CollectionView | undefined,
   metric: Metric,
-  terms: Terms = {},
 ): RowsToWrite {
   const id = String(body.id);
   const vector = scanned.vector(body.vector).values;
@@ -78,7 +76,6 @@ export function rowToWrite(
     dimensions: settings.dimensions,
     metadata: [body.metadata === undefined ? undefined : scanned.metadata(body.metadata)],
     mode: body.mode ?? "upsert",
-    ...terms,
   };
 }
 

@@ -29,6 +29,7 @@ import {
   settingsText,
   vectorsOffset,
 } from "./frame.ts";
+import { FRAME_HAS_ONCE, ONCE_BYTES, ONCE_HASH_BYTES, readOnce } from "./once.ts";
 
 export type FrameFaultCode =
   | "SHORT" // the bytes end before the frame does
@@ -87,7 +88,10 @@ export function checkContent(
   if (header.sequence < 1 || header.sequence > Number.MAX_SAFE_INTEGER) {
     return fault("FIELD", offset + 8, `no write has the sequence ${header.sequence}`);
   }
-  if (header.flags !== 0) return fault("FIELD", offset + 18, `unknown flags ${header.flags}`);
+  const isOfRows = header.kind === FRAME_PUT || header.kind === FRAME_REMOVE;
+  if (header.flags > (isOfRows ? FRAME_HAS_ONCE : 0)) {
+    return fault("FIELD", offset + 18, `unknown flags ${header.flags}`);
+  }
   switch (header.kind) {
     case FRAME_PUT:
     case FRAME_REMOVE:
@@ -109,7 +113,9 @@ function checkRows(bytes: Uint8Array, offset: number, header: FrameHeader): Fram
   if (count < 1) return fault("FIELD", offset + 20, `kind ${kind} without rows`);
   const vectorsStart = vectorsOffset(header);
   const vectorsEnd = vectorsStart + count * dimensions * 4;
-  const wanted = alignUp(vectorsEnd, FRAME_ALIGNMENT);
+  const onceBytes = header.flags === FRAME_HAS_ONCE ? ONCE_BYTES : 0;
+  const onceStart = alignUp(vectorsEnd, FRAME_ALIGNMENT);
+  const wanted = onceStart + onceBytes;
   if (wanted !== header.length) {
     return fault("FIELD", offset, `the parts take ${wanted} bytes, the frame ${header.length}`);
   }
@@ -117,8 +123,16 @@ function checkRows(bytes: Uint8Array, offset: number, header: FrameHeader): Fram
   return (
     checkRecords(bytes, offset, header) ??
     checkZeros(bytes, offset + recordsEnd, offset + vectorsStart) ??
-    checkZeros(bytes, offset + vectorsEnd, offset + header.length)
+    checkZeros(bytes, offset + vectorsEnd, offset + onceStart) ??
+    (onceBytes > 0 ? checkOnce(bytes, offset + onceStart) : undefined)
   );
+}
+
+function checkOnce(bytes: Uint8Array, offset: number): FrameFault | undefined {
+  const { atMs } = readOnce(bytes, offset);
+  const at = offset + 2 * ONCE_HASH_BYTES;
+  if (atMs > Number.MAX_SAFE_INTEGER) return fault("FIELD", at, `no time is ${atMs}`);
+  return checkZeros(bytes, at + 8, offset + ONCE_BYTES);
 }
 
 function checkRecords(

@@ -12,26 +12,21 @@
  *        4 |    4 | crc          | crc32c over bytes 0..3 and 8..length
  *        8 |    8 | sequence     | the write's number in its collection, 1 .. 2^53 - 1
  *       16 |    2 | kind         | 1 PUT, 2 REMOVE, 3 SETTINGS; every other number is refused
- *       18 |    2 | flags        | reserved, 0
+ *       18 |    2 | flags        | 1: ends with a once; the other bits are reserved, 0
  *       20 |    4 | count        | rows; 0 in SETTINGS
  *       24 |    4 | dimensions   | components of a vector, 1 .. 8192 in PUT; 0 in the others
  *       28 |    4 | recordsBytes | bytes of what follows, without the padding after it
  *       32 |    n | records      | `count` records, in SETTINGS JSON; then zeros up to 16
  *   32 + n |    m | vectors      | PUT: count x dimensions float32 by row; then zeros up to 16
+ *          |   48 | once         | PUT, REMOVE with the flag: which request this was
  *
- * A record is exactly what the row store keeps of a row beside its vector; REMOVE has records
- * without metadata:
- *
- *   offset | size | name          | meaning
- *        0 |    2 | idBytes       | 1 .. 512
- *        2 |    2 | flags         | 1: has metadata; the other bits are reserved, 0
- *        4 |    4 | metadataBytes | 0 without metadata
- *        8 |    i | id            | UTF-8
- *    8 + i |    j | metadata      | a JSON object as UTF-8, as it was sent; then zeros up to 8
+ * Records are drawn in record.ts, the once in once.ts.
  */
 import { DIMENSIONS_MAX, ID_BYTES_MAX } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
-import { alignUp, getU64, setU64, textBytes, textOf, viewOf, writeText } from "./bytes.ts";
+import { alignUp, getU64, setU64, textOf, viewOf } from "./bytes.ts";
+import { FRAME_HAS_ONCE, ONCE_BYTES, type Once, writeOnce } from "./once.ts";
+import { measureRecords, writeRecords } from "./record.ts";
 
 /**
  * A running crc32c: the seed is the crc of the bytes before these, 0 at the start; the answer is a
@@ -43,9 +38,7 @@ export const FRAME_HEADER_BYTES = 32;
 export const FRAME_ALIGNMENT = 16;
 /** Recovery holds one frame in memory at a time: this bounds it. */
 export const FRAME_BYTES_MAX = 256 * 1024 * 1024;
-export const RECORD_HEADER_BYTES = 8;
-export const RECORD_ALIGNMENT = 8;
-export const RECORD_HAS_METADATA = 1;
+export * from "./record.ts";
 export { DIMENSIONS_MAX, ID_BYTES_MAX };
 
 /** Of vectors, copied into a frame in one go: some 2 ms. */
@@ -78,20 +71,8 @@ export interface RowsOfFrame {
   /** ids.length x dimensions components, row after row. */
   readonly vectors: Float32Array;
   readonly dimensions: number;
+  readonly once?: Once;
 }
-
-/**
- * Offsets count from the same place as the frame's own; the metadata is empty where metadataBytes
- * is 0.
- */
-export type RecordVisitor = (
-  row: number,
-  recordOffset: number,
-  idOffset: number,
-  idBytes: number,
-  metadataOffset: number,
-  metadataBytes: number,
-) => void;
 
 const encoder = new TextEncoder();
 
@@ -115,32 +96,10 @@ export function vectorsOffset(header: FrameHeader): number {
   return alignUp(FRAME_HEADER_BYTES + header.recordsBytes, FRAME_ALIGNMENT);
 }
 
-/**
- * Walks the records of a frame of kind PUT or REMOVE that checkFrame passed or encode made.
- * Allocates nothing a row.
- */
-export function forEachRecord(bytes: Uint8Array, visit: RecordVisitor, offset = 0): void {
-  const view = viewOf(bytes);
-  const count = view.getUint32(offset + 20, true);
-  let record = offset + FRAME_HEADER_BYTES;
-  for (let row = 0; row < count; row++) {
-    const idBytes = view.getUint16(record, true);
-    const metadataBytes = view.getUint32(record + 4, true);
-    const id = record + RECORD_HEADER_BYTES;
-    visit(row, record, id, idBytes, id + idBytes, metadataBytes);
-    record += recordBytes(idBytes, metadataBytes);
-  }
-}
-
 /** The JSON text of a SETTINGS frame. */
 export function settingsText(bytes: Uint8Array, offset = 0): string {
   const start = offset + FRAME_HEADER_BYTES;
   return textOf(bytes, start, start + readHeader(bytes, offset).recordsBytes);
-}
-
-/** Bytes of a record, padding included: what a row takes in a frame and in the row store. */
-export function recordBytes(idBytes: number, metadataBytes: number): number {
-  return alignUp(RECORD_HEADER_BYTES + idBytes + metadataBytes, RECORD_ALIGNMENT);
 }
 
 /**
@@ -172,7 +131,7 @@ export async function encodePutInSlices(
 
 /** The frame but for its vectors, and their bytes. */
 function beginPut(rows: RowsOfFrame) {
-  const { ids, metadata, vectors, dimensions } = rows;
+  const { ids, metadata, vectors, dimensions, once } = rows;
   const components = ids.length * dimensions;
   if (dimensions < 1 || dimensions > DIMENSIONS_MAX || vectors.length !== components) {
     const wanted = `${ids.length} rows of ${dimensions} dimensions`;
@@ -183,7 +142,7 @@ function beginPut(rows: RowsOfFrame) {
   }
   const recordsBytes = measureRecords(ids, metadata);
   const vectorsStart = alignUp(FRAME_HEADER_BYTES + recordsBytes, FRAME_ALIGNMENT);
-  const frame = newFrame(FRAME_PUT, vectorsStart + components * 4, ids.length, recordsBytes);
+  const frame = newFrame(FRAME_PUT, vectorsStart + components * 4, ids.length, recordsBytes, once);
   viewOf(frame).setUint32(24, dimensions, true);
   writeRecords(frame, ids, metadata);
   // The host is little-endian: wasm is, and so is every machine Node runs on.
@@ -192,10 +151,10 @@ function beginPut(rows: RowsOfFrame) {
 }
 
 /** Throws OmenError INVALID_ID, BATCH_EMPTY, BODY_TOO_LARGE. */
-export function encodeRemove(ids: readonly string[]): Uint8Array<ArrayBuffer> {
+export function encodeRemove(ids: readonly string[], once?: Once): Uint8Array<ArrayBuffer> {
   const recordsBytes = measureRecords(ids, undefined);
   const bytes = FRAME_HEADER_BYTES + recordsBytes;
-  const frame = newFrame(FRAME_REMOVE, bytes, ids.length, recordsBytes);
+  const frame = newFrame(FRAME_REMOVE, bytes, ids.length, recordsBytes, once);
   writeRecords(frame, ids, undefined);
   return frame;
 }
@@ -244,8 +203,9 @@ function newFrame(
   bytes: number,
   count: number,
   recordsBytes: number,
+  once?: Once,
 ): Uint8Array<ArrayBuffer> {
-  const length = alignUp(bytes, FRAME_ALIGNMENT);
+  const length = alignUp(bytes, FRAME_ALIGNMENT) + (once === undefined ? 0 : ONCE_BYTES);
   if (length > FRAME_BYTES_MAX) {
     throw new OmenError(
       "BODY_TOO_LARGE",
@@ -258,42 +218,9 @@ function newFrame(
   view.setUint16(16, kind, true);
   view.setUint32(20, count, true);
   view.setUint32(28, recordsBytes, true);
+  if (once !== undefined) {
+    view.setUint16(18, FRAME_HAS_ONCE, true);
+    writeOnce(frame, once);
+  }
   return frame;
-}
-
-function measureRecords(
-  ids: readonly string[],
-  metadata: readonly (Uint8Array | undefined)[] | undefined,
-): number {
-  if (ids.length === 0) throw new OmenError("BATCH_EMPTY", "a write needs at least one row");
-  let bytes = 0;
-  for (let row = 0; row < ids.length; row++) {
-    const idBytes = textBytes(ids[row]!);
-    if (idBytes < 1 || idBytes > ID_BYTES_MAX) {
-      const message = `row ${row}: an id has 1 to ${ID_BYTES_MAX} bytes, got ${idBytes}`;
-      throw new OmenError("INVALID_ID", message);
-    }
-    bytes += recordBytes(idBytes, metadata?.[row]?.length ?? 0);
-  }
-  return bytes;
-}
-
-function writeRecords(
-  frame: Uint8Array,
-  ids: readonly string[],
-  metadata: readonly (Uint8Array | undefined)[] | undefined,
-): void {
-  const view = viewOf(frame);
-  let record = FRAME_HEADER_BYTES;
-  for (let row = 0; row < ids.length; row++) {
-    const text = metadata?.[row];
-    const metadataBytes = text?.length ?? 0;
-    const idOffset = record + RECORD_HEADER_BYTES;
-    const idBytes = writeText(frame, idOffset, ids[row]!);
-    view.setUint16(record, idBytes, true);
-    view.setUint16(record + 2, metadataBytes > 0 ? RECORD_HAS_METADATA : 0, true);
-    view.setUint32(record + 4, metadataBytes, true);
-    if (metadataBytes > 0) frame.set(text!, idOffset + idBytes);
-    record += recordBytes(idBytes, metadataBytes);
-  }
 }

@@ -17,6 +17,7 @@ import type {
   RowsToWrite,
   Terms,
 } from "../collections/database.ts";
+import type { Claim } from "../collections/ledger.ts";
 import type { Snapshots } from "../collections/snapshots.ts";
 import type { Config } from "../config.ts";
 import { OmenError } from "../errors.ts";
@@ -102,13 +103,24 @@ export class Gateway implements Database {
   async remove(
     name: string,
     ids: readonly string[],
-    { expected }: Terms = {},
+    { expected, once }: Terms = {},
   ): Promise<{ deleted: number; sequence: number }> {
-    const frame = encodeRemove(ids);
+    const frame = encodeRemove(ids, once);
     if (!this.collection(name)) throw missing(name);
     const request = { kind: "write", name, frame, mode: "upsert", expected } as const;
     const { changed, sequence } = await this.#options.ask(request);
     return { deleted: changed, sequence };
+  }
+
+  async claim(name: string, key: string): Promise<Claim> {
+    const { ask } = this.#options;
+    const { first } = await ask({ kind: "claim", name, key });
+    return {
+      first,
+      async release() {
+        await ask({ kind: "release", name, key });
+      },
+    };
   }
 
   async #collectionFor(name: string, defaults?: CollectionSettings): Promise<Collection> {

@@ -5,6 +5,7 @@
 import type { AccessTexts } from "../access/access.ts";
 import type { CollectionParts, ShardMemories, Thread } from "../collections/collection.ts";
 import type { CollectionSettings, Health, Terms, WriteMode } from "../collections/database.ts";
+import type { First } from "../collections/ledger.ts";
 import type { Config } from "../config.ts";
 import type { Variant } from "../engine/variant.ts";
 import { type ErrorCode, OmenError } from "../errors.ts";
@@ -44,12 +45,16 @@ export type Request =
       readonly mode: WriteMode;
     } & Terms)
   | { readonly kind: "create"; readonly name: string; readonly settings: CollectionSettings }
-  | { readonly kind: "drop"; readonly name: string };
+  | { readonly kind: "drop"; readonly name: string }
+  | { readonly kind: "claim"; readonly name: string; readonly key: string }
+  | { readonly kind: "release"; readonly name: string; readonly key: string };
 
 export interface Answer {
   readonly sequence: number;
   /** Rows removed or replaced; 1 when a collection was created or dropped. */
   readonly changed: number;
+  /** To a claim: what was answered under the key before. */
+  readonly first?: First;
 }
 
 export interface PlainError {

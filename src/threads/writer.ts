@@ -16,6 +16,7 @@ import { Decisions } from "../collections/decisions.ts";
 import { describeDifference, isSameSettings } from "../collections/settings.ts";
 import { OmenError } from "../errors.ts";
 import { type Crc32c, FRAME_PUT, readHeader, seal } from "../storage/frame.ts";
+import { Claims } from "./claims.ts";
 import type { Answer, Notice, Request } from "./messages.ts";
 import type { Room } from "./room.ts";
 
@@ -47,6 +48,7 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
+const NOTHING: Answer = { sequence: 0, changed: 0 };
 const MIB = 1024 * 1024;
 /** Of an id's place in tables and index, of the tail and of visited stamps: about, for a row. */
 const ROW_EXTRA_BYTES = 32;
@@ -59,6 +61,8 @@ export class Writer {
   /** The last piece of work of each collection that has any. */
   readonly #lanes = new Map<string, Promise<unknown>>();
 
+  readonly #claims = new Claims();
+
   constructor(options: WriterOptions) {
     this.#options = options;
   }
@@ -67,6 +71,8 @@ export class Writer {
   handle(request: Request): Promise<Answer> {
     const { name } = request;
     if (request.kind === "write") return this.#enqueue(request);
+    if (request.kind === "claim") return this.#claim(name, request.key);
+    if (request.kind === "release") return this.#release(name, request.key);
     if (request.kind === "drop") return this.inLane(name, () => this.#drop(name));
     return this.inLane(name, () => this.#create(name, request.settings));
   }
@@ -81,6 +87,17 @@ export class Writer {
       });
     this.#lanes.set(name, end);
     return result;
+  }
+
+  async #claim(name: string, key: string): Promise<Answer> {
+    this.#claims.claim(name, key);
+    const first = this.#options.catalog.get(name)?.ledger.find(key, Date.now());
+    return { ...NOTHING, first };
+  }
+
+  async #release(name: string, key: string): Promise<Answer> {
+    this.#claims.release(name, key);
+    return NOTHING;
   }
 
   async #create(name: string, settings: CollectionSettings): Promise<Answer> {

@@ -17,6 +17,7 @@ import {
   withBody,
 } from "../door.ts";
 import { ingest } from "../ingest.ts";
+import { expectNoKey, keyed, type Written } from "../keyed.ts";
 import { JSON_MEDIA, LINES_MEDIA, mediaOf } from "../media.ts";
 import { expectNoParameters, parametersOf } from "../parameters.ts";
 import { BatchQuery, RowQuery } from "../queries.ts";
@@ -58,33 +59,31 @@ export function vectorRoutes(door: Door): Handlers<Names> {
     rows: RowsToWrite,
     onRead: () => void,
     onSent?: () => void,
-  ): Promise<number> {
+  ): Promise<Written> {
     const name = collectionName(request);
     const isMade = collectionOf(door, request) === undefined;
     const defaults = isMade ? defaultSettings(rows.dimensions, metric) : undefined;
     const { sequence } = await database.put(name, rows, defaults, onRead, onSent);
     control.count("rowsInserted", rows.ids.length);
-    return sequence;
+    return { sequence };
   }
 
   async function remove(
     request: Request,
     ids: readonly string[],
     terms: Terms = {},
-  ): Promise<string> {
-    const name = collectionName(request);
-    let deleted = 0;
-    let sequence = 0;
-    if (collectionOf(door, request) !== undefined) {
-      ({ deleted, sequence } = await database.remove(name, ids, terms));
-      control.count("rowsDeleted", deleted);
-    } else if (terms.expected !== undefined && terms.expected[0] !== "absent") {
+  ): Promise<Written> {
+    if (collectionOf(door, request) === undefined) {
+      if (terms.expected === undefined || terms.expected[0] === "absent") return NOTHING;
       throw new OmenError("PRECONDITION_FAILED", "no row has this id");
     }
-    return `{"status":"ok","deleted":${deleted},"sequence":${sequence}}`;
+    const written = await database.remove(collectionName(request), ids, terms);
+    control.count("rowsDeleted", written.deleted);
+    return written;
   }
 
   async function putLines(request: Request, response: Response): Promise<void> {
+    expectNoKey(request, "lines are written in parts");
     const { mode = "upsert" } = checkBatchQuery(parametersOf(request, BatchQuery.properties));
     const collection = collectionOf(door, request);
     const parts = bodies.lines(request);
@@ -94,24 +93,27 @@ export function vectorRoutes(door: Door): Handlers<Names> {
       mode,
       check: checkRow,
       settings: (vector, id) => settingsFor(collection, metric, vector, "/vector", id),
-      put: (rows, onRead, onSent) => put(request, rows, onRead, onSent),
+      put: async (rows, onRead, onSent) => (await put(request, rows, onRead, onSent)).sequence,
     });
     const counts = `"count":${accepted},"accepted":${accepted}`;
     sendJson(response, `{"status":"ok",${counts},"sequence":${sequence}}`);
   }
 
   return {
-    addRow: (request, response) =>
+    addRow: keyed(door, "addRow", (request, response, write) =>
       withBody(door, request, response, checkAdd, async (body, scanned) => {
-        const terms = { expected: expectedBy(request) };
-        const rows = rowToWrite(body, scanned, collectionOf(door, request), metric, terms);
-        const sequence = await put(request, rows, () => scanned.release());
+        const expected = expectedBy(request);
+        const rows = rowToWrite(body, scanned, collectionOf(door, request), metric);
+        const { sequence } = await write((once) =>
+          put(request, { ...rows, expected, once }, () => scanned.release()),
+        );
         response.setHeader("ETag", etagOf(sequence));
         const id = JSON.stringify(rows.ids[0]);
         sendJson(response, `{"status":"ok","id":${id},"sequence":${sequence}}`);
       }),
+    ),
 
-    addRows: (request, response) => {
+    addRows: keyed(door, "addRows", async (request, response, write) => {
       expectNoCondition(request);
       if (mediaOf(request, [JSON_MEDIA, LINES_MEDIA]) === LINES_MEDIA) {
         return putLines(request, response);
@@ -120,10 +122,13 @@ export function vectorRoutes(door: Door): Handlers<Names> {
       return withBody(door, request, response, checkBatch, async (body, scanned) => {
         const collection = collectionOf(door, request);
         const rows = await rowsToWrite(body, scanned, checkRow, collection, metric);
-        const sequence = await put(request, rows, () => scanned.release());
-        sendJson(response, `{"status":"ok","count":${rows.ids.length},"sequence":${sequence}}`);
+        const count = rows.ids.length;
+        const { sequence } = await write((once) =>
+          put(request, { ...rows, once }, () => scanned.release()),
+        );
+        sendJson(response, `{"status":"ok","count":${count},"sequence":${sequence}}`);
       });
-    },
+    }),
 
     getRow: (request, response) => {
       const id = idOfPath(request.params.id);
@@ -135,18 +140,22 @@ export function vectorRoutes(door: Door): Handlers<Names> {
       }
     },
 
-    patchRow: (request, response) =>
+    patchRow: keyed(door, "patchRow", (request, response, write) =>
       withBody(door, request, response, checkPatch, async (body, scanned) => {
         const id = idOfPath(request.params.id);
         const expected = expectedBy(request)?.[0];
         const patch = patchToMerge(body, scanned, collectionOf(door, request), id);
         scanned.release();
-        const { sequence } = await patchRow(database, collectionName(request), id, patch, expected);
+        const name = collectionName(request);
+        const { sequence } = await write((once) =>
+          patchRow(database, name, id, patch, expected, once),
+        );
         control.count("rowsInserted", 1);
         response.setHeader("ETag", etagOf(sequence));
         const named = JSON.stringify(id);
         sendJson(response, `{"status":"ok","id":${named},"sequence":${sequence}}`);
       }),
+    ),
 
     getRows: (request, response) =>
       withBody(door, request, response, checkGet, async (body) => {
@@ -166,18 +175,28 @@ export function vectorRoutes(door: Door): Handlers<Names> {
         text.text("]}").send(response);
       }),
 
-    deleteRow: async (request, response) => {
-      const terms = { expected: expectedBy(request) };
-      sendJson(response, await remove(request, [idOfPath(request.params.id)], terms));
-    },
+    deleteRow: keyed(door, "deleteRow", async (request, response, write) => {
+      const expected = expectedBy(request);
+      const ids = [idOfPath(request.params.id)];
+      sendGone(response, await write((once) => remove(request, ids, { expected, once })));
+    }),
 
-    deleteRows: (request, response) =>
+    deleteRows: keyed(door, "deleteRows", (request, response, write) =>
       withBody(door, request, response, checkDelete, async (body, scanned) => {
         scanned.release();
         expectNoCondition(request);
-        sendJson(response, await remove(request, [...new Set(body.ids.map(String))]));
+        const ids = [...new Set(body.ids.map(String))];
+        sendGone(response, await write((once) => remove(request, ids, { once })));
       }),
+    ),
   };
+}
+
+/** What a removal of rows that are not there gives. */
+const NOTHING: Written = { sequence: 0, deleted: 0 };
+
+function sendGone(response: Response, { deleted = 0, sequence }: Written): void {
+  sendJson(response, `{"status":"ok","deleted":${deleted},"sequence":${sequence}}`);
 }
 
 /** What a client wants of each row; everything when it does not say. */
