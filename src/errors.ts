@@ -37,6 +37,7 @@ export const ERRORS = {
   BODY_TOO_LARGE: { status: 413, title: "The body is over the limit" },
   RANGE_NOT_SATISFIABLE: { status: 416, title: "The file has no such bytes" },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, title: "The content type is not supported" },
+  EXPECTATION_FAILED: { status: 417, title: "Only 100-continue can be expected" },
   INVALID_SNAPSHOT: { status: 422, title: "The file is not a sound snapshot" },
   IDEMPOTENCY_KEY_REUSED: {
     status: 422,

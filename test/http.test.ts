@@ -151,6 +151,32 @@ describe("http", () => {
     });
   });
 
+  it("writes an answer of many rows in slices, as it would in one", async () => {
+    const vectors = Array.from({ length: 1234 }, (_, n) => ({
+      ...{ id: `${n}`, vector: [n, ...Array<number>(700).fill(0.5)] },
+      ...(n % 2 === 0 ? { metadata: { n } } : {}),
+    }));
+    await client.post("/vectors/batch", { vectors });
+    const body = { vector: vectors[0]!.vector, k: 2000, include_vector: true, explain: true };
+    const [many, few] = await Promise.all([
+      client.post("/search", body),
+      door.connect().post("/search", { ...body, k: 50 }),
+    ]);
+    const batch = await client.post("/search/batch", { searches: [body, { ...body, k: 50 }] });
+    for (const [count, { results }] of [
+      [1234, many.body],
+      [50, few.body],
+      [1234, { results: batch.body.results[0] }],
+      [50, { results: batch.body.results[1] }],
+    ] as const) {
+      expect(results).to.have.length(count);
+      for (const [n, { id, vector, metadata }] of results.entries()) {
+        expect([id, metadata?.n]).to.deep.equal([`${n}`, n % 2 === 0 ? n : undefined]);
+        expect(vector).to.deep.equal(vectors[n]!.vector);
+      }
+    }
+  });
+
   describe("collections", () => {
     it("are made, listed, described and dropped", async () => {
       const made = await client.send("PUT", "/collections/books", { dimensions: 2, metric: "dot" });

@@ -172,6 +172,31 @@ describe("http server", () => {
     expect(await closing).to.equal(0);
   });
 
+  it("does not wait its deadline for a body that has ceased to come, and says so", async () => {
+    const door = await openDoor();
+    const head = `POST /vectors/add HTTP/1.1\r\n${JSON_HEAD}Content-Length: 100\r\n\r\n{"id`;
+    const half = await openSocket(door, head);
+    await pause(50);
+    expect(await door.close(600_000)).to.equal(0);
+    await half.closed;
+    expect(problemIn(half.text())).to.include({ status: 503, code: "SHUTTING_DOWN" });
+    expect(door.database.collections()).to.deep.equal([]);
+  });
+
+  it("refuses in words a request without a host, and one that expects what is not known", async () => {
+    const door = await openDoor();
+    const none = await openSocket(door, "GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n");
+    await none.closed;
+    expect(problemIn(none.text())).to.include({ status: 400, code: "INVALID_REQUEST" });
+    const strange = "Host: test\r\nExpect: 200-maybe\r\nConnection: close\r\n\r\n";
+    const other = await openSocket(door, `POST /search HTTP/1.1\r\n${strange}`);
+    await other.closed;
+    expect(problemIn(other.text())).to.include({ status: 417, code: "EXPECTATION_FAILED" });
+    const old = await openSocket(door, "GET /livez HTTP/1.0\r\n\r\n");
+    await old.closed;
+    expect(old.text()).to.match(/^HTTP\/1\.\d 200 /);
+  });
+
   it("cuts what is not done at the deadline, and says how many", async () => {
     const door = await openDoor();
     await openSocket(door, `POST /search HTTP/1.1\r\n${JSON_HEAD}Content-Length: 14\r\n\r\n{`);

@@ -243,7 +243,7 @@ function describe(metric: Metric, found: readonly Candidate[], course: Course): 
   const hits: Hit[] = [];
   for (const { candidate, id } of named.slice(0, query.k)) {
     const { part, slot, stamp, measure } = candidate;
-    const distance = metric === "l2" ? Math.sqrt(measure) : measure;
+    const distance = distanceOf(metric, measure);
     if (query.maxDistance !== undefined && distance > query.maxDistance) break;
     hits.push({
       id,
@@ -255,6 +255,12 @@ function describe(metric: Metric, found: readonly Candidate[], course: Course): 
     if (!part.shard.isStillVisible(slot, stamp, snapshot)) course.hasMoved = true;
   }
   return hits;
+}
+
+/** The sums of a cosine may round past 1, and no row is nearer than the query itself. */
+function distanceOf(metric: Metric, measure: number): number {
+  if (metric === "l2") return Math.sqrt(measure);
+  return metric === "cosine" ? Math.max(0, measure) : measure;
 }
 
 function scoreOf(metric: Metric, distance: number): number {

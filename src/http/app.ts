@@ -4,7 +4,13 @@
  * out of one handler.
  */
 import { randomBytes } from "node:crypto";
-import express, { type Express, type RequestHandler, type Response, Router } from "express";
+import express, {
+  type Express,
+  type Request,
+  type RequestHandler,
+  type Response,
+  Router,
+} from "express";
 import helmet from "helmet";
 import type { Logger } from "pino";
 import type { Access } from "../access/access.ts";
@@ -126,8 +132,19 @@ function begin(requestLog: RequestLog, { control }: AppParts): RequestHandler {
     response.once("close", count);
     requestLog.begun(request, response);
     refuseKeyInUrl(request);
+    refuseMisled(request);
     next();
   };
+}
+
+/** What Node refuses without a word when it is not asked to leave it to us. */
+function refuseMisled({ headers, httpVersion }: Request): void {
+  if (headers.host === undefined && httpVersion === "1.1") {
+    throw new OmenError("INVALID_REQUEST", "HTTP/1.1 needs a Host header");
+  }
+  const { expect } = headers;
+  if (expect === undefined || expect.toLowerCase() === "100-continue") return;
+  throw new OmenError("EXPECTATION_FAILED", "expected nothing but 100-continue in Expect");
 }
 
 /** Helmet sets the same headers on every answer, so it is asked once. */

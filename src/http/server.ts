@@ -13,6 +13,8 @@ import { PROBLEM_TYPE, problemOf } from "./problem.ts";
 const HEADER_BYTES_MAX = 16 * 1024;
 const TIMEOUT_CHECK_MS = 500;
 const IDLE_CHECK_MS = 25;
+/** While it stops: no byte of a body for so long, and it is not waited for. */
+const STALLED_MS = 1000;
 
 export interface HttpServer {
   /** Not listening yet: the caller says where, and whether the port is shared. */
@@ -33,6 +35,8 @@ export function createHttpServer(app: Express, config: Config): HttpServer {
     keepAliveTimeout: config.keepAliveTimeoutMs,
     connectionsCheckingInterval: TIMEOUT_CHECK_MS,
     noDelay: true,
+    // The app refuses a request without one, in words.
+    requireHostHeader: false,
   });
   server.maxConnections = config.connectionsMax;
   const answers = new Map<Socket, ServerResponse>();
@@ -59,6 +63,7 @@ export function createHttpServer(app: Express, config: Config): HttpServer {
   server.on("request", handle);
   // Whoever asks before sending a body is told to go on by the route, after the guard.
   server.on("checkContinue", handle);
+  server.on("checkExpectation", handle);
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
     refuse(error, socket, answers.get(socket));
   });
@@ -69,9 +74,27 @@ export function createHttpServer(app: Express, config: Config): HttpServer {
       server.getConnections((_error, count) => resolve(count ?? 0));
     });
     if ((await connections) === 0 && !server.listening) return 0;
-    return stop(server, deadlineMs);
+    const uploads = new Map<Socket, { bytes: number; sinceMs: number }>();
+    const stalled = setInterval(() => refuseStalled(answers, uploads), IDLE_CHECK_MS);
+    return stop(server, deadlineMs).finally(() => clearInterval(stalled));
   }
   return { server, close };
+}
+
+/** A body that has ceased to come must not keep the process from ending. */
+function refuseStalled(
+  answers: ReadonlyMap<Socket, ServerResponse>,
+  uploads: Map<Socket, { bytes: number; sinceMs: number }>,
+): void {
+  for (const [socket, answer] of answers) {
+    if (answer.req.complete || answer.writableFinished) continue;
+    const seen = uploads.get(socket);
+    if (seen?.bytes !== socket.bytesRead) {
+      uploads.set(socket, { bytes: socket.bytesRead, sinceMs: performance.now() });
+    } else if (performance.now() - seen.sinceMs > STALLED_MS) {
+      refuse({ name: "", message: "", code: "STALLED" }, socket, answer);
+    }
+  }
 }
 
 /** A kept-alive connection becomes idle whenever its answer is out, so idle ones are looked for. */
@@ -123,6 +146,8 @@ function refusalOf(code: string | undefined): OmenError {
       ? ["HEADERS_TOO_LARGE", `the headers are over ${HEADER_BYTES_MAX} bytes`]
       : code === "ERR_HTTP_REQUEST_TIMEOUT"
         ? ["REQUEST_TIMEOUT", "the request did not arrive in time"]
-        : ["INVALID_REQUEST", "the bytes are no HTTP request"];
+        : code === "STALLED"
+          ? ["SHUTTING_DOWN", "the server is stopping, and the body has ceased to come"]
+          : ["INVALID_REQUEST", "the bytes are no HTTP request"];
   return new OmenError(known, detail);
 }

@@ -194,6 +194,20 @@ describe(`changes, seed ${SEED}`, () => {
     expect(alone.collection.sequence).to.equal(6);
   });
 
+  it("under cosine are never nearer than the query itself, however sums are rounded", async () => {
+    const random = seededRandom(SEED);
+    const alone = await Alone.open(1000, { dimensions: DIMENSIONS, metric: "cosine" });
+    const vectors = Array.from({ length: 500 }, () =>
+      Float32Array.from({ length: DIMENSIONS }, () => random.next() - 0.5),
+    );
+    await alone.put(vectors.map((vector, n) => ({ id: `${n}`, vector })));
+    for (const vector of vectors) {
+      const { hits } = await alone.search(vector, { k: 1 });
+      expect(hits[0]!.distance).to.be.within(0, 1e-6);
+      expect(hits[0]!.score).to.equal(1 - hits[0]!.distance);
+    }
+  });
+
   it("find their collection, or say that there is none", async () => {
     const alone = new Alone(SHARD_ROWS);
     const row = { id: "a", vector: new Float32Array(DIMENSIONS) };

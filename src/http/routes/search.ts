@@ -9,7 +9,7 @@ import type {
 } from "../../collections/database.ts";
 import { compileFilter } from "../../collections/filter.ts";
 import { vectorFrom } from "../../collections/floats.ts";
-import { JsonText, tookMs } from "../answer.ts";
+import { JsonText, SLICE_HITS, tookMs } from "../answer.ts";
 import type { ScannedBody } from "../body.ts";
 import {
   collectionOf,
@@ -67,10 +67,14 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
     const collection = collectionOf(door, request);
     const query = queryOf(body, scanned, collection, "");
     const { hits, explanation } = await find(collection, query);
-    shared.clear();
-    shared.text('{"results":').hits(hits, body.vector_format);
-    if (body.explain) shared.text(',"explain":').explanation(explanation);
-    shared.text(`,"took_ms":${tookMs(begunAtMs)}}`).send(response);
+    const isLong = hits.length > SLICE_HITS;
+    const text = isLong ? new JsonText() : shared;
+    text.clear();
+    text.text('{"results":');
+    if (isLong) await text.hitsInSlices(hits, body.vector_format);
+    else text.hits(hits, body.vector_format);
+    if (body.explain) text.text(',"explain":').explanation(explanation);
+    text.text(`,"took_ms":${tookMs(begunAtMs)}}`).send(response);
   }
 
   /** The query is the body, all else is in the address. */
@@ -107,7 +111,8 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
         let sliceBegunAtMs = begunAtMs;
         for (const [index, query] of queries.entries()) {
           const { hits, explanation } = await find(collection, query);
-          text.text(index === 0 ? "" : ",").hits(hits, body.searches[index]!.vector_format);
+          text.text(index === 0 ? "" : ",");
+          await text.hitsInSlices(hits, body.searches[index]!.vector_format);
           explanations.push(body.searches[index]!.explain ? explanation : null);
           if (isTurnOver(sliceBegunAtMs)) {
             await nextTurn();
