@@ -10,6 +10,7 @@ export function passes(worker: Worker, slot: u32): bool {
 
 /** The first slot from `slot` on, but below `end`, that passes; `end` when there is none. */
 export function nextPassing(worker: Worker, slot: u32, end: u32): u32 {
+  if (slot >= end) return end;
   let word = slot >> 6;
   let bits = load<u64>(worker.bitmap + (<usize>word << 3)) & (~(<u64>0) << (slot & 63));
   while (bits == 0) {

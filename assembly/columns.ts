@@ -16,6 +16,7 @@
  *                    |                        | place among the chunks + 2
  *   entriesBase      | entriesMax x 16        | code -> hash, place among the texts, bytes
  *   indexBase x 2    | 4 << indexBits         | open addressing: 0 empty, else code + 1
+ *   presentBase      | capacity / 8           | one bit a slot: it holds a row
  *   dirtyBase        | 2 maps                 | what was changed lately, see dirty.ts
  *   textsBase        | textsBytes             | names, strings, lanes of arrays
  *   chunksBase       | to the end             | chunks of CHUNK_ROWS lanes
@@ -78,6 +79,7 @@ export const COLUMNS_HIGH_SLOT = 76;
 export const COLUMNS_ROW_FLAGS = 80;
 /** Bytes of what `unescape` left. */
 export const COLUMNS_UNESCAPED = 84;
+export const COLUMNS_PRESENT_BASE = 88;
 // The maps of changes, at the offsets of layout.ts, so that one function marks them.
 export const COLUMNS_DIRTY_BASE = 108;
 export const COLUMNS_DIRTY_STRIDE = 112;

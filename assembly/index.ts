@@ -7,8 +7,10 @@
 import * as Bitmap from "./bitmap";
 import * as Codebook from "./codebook";
 import * as Dictionary from "./columns/dictionary";
+import * as Lanes from "./columns/lanes";
 import * as Reading from "./columns/read";
 import * as Scanning from "./columns/scan";
+import * as Filtered from "./filtered";
 import * as Check from "./graph/check";
 import * as Repair from "./graph/repair";
 import * as Kernel from "./kernels/codes";
@@ -174,6 +176,35 @@ export function scanTies(
   return Scan.scanTies(own, from, to, boundary, filtered);
 }
 
+/** As `search`, but only rows that pass the worker's bitmap; gives up beyond `budget` rows. */
+export function searchFiltered(
+  worker: u32,
+  ef: u32,
+  candidates: u32,
+  snapshot: f64,
+  k: u32,
+  wanted: u32,
+  budget: u32,
+): u32 {
+  const own = Worker.of(worker);
+  own.snapshot = <u64>snapshot;
+  return Filtered.searchFiltered(own, ef, candidates, k, wanted, budget);
+}
+
+/** The nearest of the slots from..to that pass the worker's bitmap, found by their codes. */
+export function scanPassing(
+  worker: u32,
+  from: u32,
+  to: u32,
+  candidates: u32,
+  snapshot: f64,
+  k: u32,
+): u32 {
+  const own = Worker.of(worker);
+  own.snapshot = <u64>snapshot;
+  return Filtered.scanPassing(own, from, to, candidates, k);
+}
+
 /** How many living slots below `end` pass the worker's bitmap. */
 export function countPassing(worker: u32, end: u32): u32 {
   return Bitmap.countPassing(Worker.of(worker), end);
@@ -194,6 +225,11 @@ export function check(worker: u32): u32 {
 /** Writer only: the slot's lanes, from the metadata in the scratch; 0 bytes for a row without. */
 export function putColumns(slot: u32, bytes: u32): void {
   Reading.putRow(slot, bytes);
+}
+
+/** Writer only: the slot holds no row any more. */
+export function freeColumns(slot: u32): void {
+  Lanes.setPresent(slot, false);
 }
 
 /** Writer only, before any row: the column of a name (in the scratch) below another column. */

@@ -181,6 +181,7 @@ export const WORKER_FAULT_VALUE = 36;
 export const WORKER_EXHAUSTED = 40;
 export const WORKER_FENCE = 44;
 export const WORKER_SCANNED = 48;
+export const WORKER_GAVE_UP = 52;
 export const WORKER_FIXED = 512;
 
 // Result, in bytes: the distance's float32, the slot, the row's stamp when it was read, the code

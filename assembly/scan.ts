@@ -6,7 +6,7 @@
  * moved has been given to another write, is left out and counted in `moved`, and the host searches
  * again with a newer snapshot.
  */
-import { nextPassing } from "./bitmap";
+import { nextPassing, passes } from "./bitmap";
 import { MODE_CAREFUL, MODE_CODES, orderedBits, fromOrderedBits } from "./codebook";
 import { heapOffer, heapReset, heapSort } from "./graph/heap";
 import { keyIn, poolEntry, poolReset, slotIn } from "./graph/pool";
@@ -30,7 +30,7 @@ import { scanTail } from "./tail";
 import { Worker } from "./worker";
 
 /** A search meets a change of generation at most this often before its answer stands as it is. */
-const ATTEMPTS = 4;
+export const ATTEMPTS = 4;
 /** While a row is rescored, the one so many places on is loaded, that many bytes of it. */
 const AHEAD: u32 = 2;
 const TOUCH_BYTES: u32 = 1024;
@@ -79,7 +79,7 @@ function walkIn<S>(worker: Worker, door: u64, ef: u32): void {
  * Merges pool and tail, both sorted, into `worker.order`: key << 32 | slot of the nearest `wanted`
  * distinct visible rows.
  */
-function merge(worker: Worker, wanted: u32): u32 {
+export function merge(worker: Worker, wanted: u32): u32 {
   visitedReset(worker);
   let count: u32 = 0;
   let p: u32 = 0;
@@ -94,6 +94,7 @@ function merge(worker: Worker, wanted: u32): u32 {
     if (fromPool) p++;
     else t++;
     const slot = slotIn(found);
+    if (worker.filtered && !passes(worker, slot)) continue;
     if (!visit(worker, slot) || !isVisible(slot, worker.snapshot)) continue;
     store<u64>(worker.order + ((<usize>count) << 3), ((<u64>keyIn(found)) << 32) | slot);
     count++;
@@ -109,7 +110,7 @@ function merge(worker: Worker, wanted: u32): u32 {
  * the rows measured so far: a row is given up when its code is farther than the k-th row even after
  * the greatest difference seen, and the whole spread of differences on top, are taken from it.
  */
-function rescore(worker: Worker, count: u32, k: u32): u32 {
+export function rescore(worker: Worker, count: u32, k: u32): u32 {
   const measured = worker.pool;
   let size: u32 = 0;
   let least: f32 = Infinity;

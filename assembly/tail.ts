@@ -9,6 +9,7 @@
  * Readers scan head .. end before they walk the graph: a row that is linked meanwhile is then met
  * in both, never in neither.
  */
+import { passes } from "./bitmap";
 import { MODE_CAREFUL, MODE_CODES } from "./codebook";
 import { insert } from "./graph/insert";
 import { heapBar, heapOffer } from "./graph/heap";
@@ -117,7 +118,7 @@ function scanIn<S>(worker: Worker): void {
   let met: u32 = 0;
   for (; at != end; at++) {
     const slot = atomic.load<u32>(entryAt(at));
-    if (slot & DONE) continue;
+    if (slot & DONE || (worker.filtered && !passes(worker, slot))) continue;
     store<u32>(gather + ((<usize>met) << 2), slot);
     met++;
     if (met == 4) {

@@ -21,6 +21,7 @@ export class Worker {
   exhausted: u32;
   fence: u32;
   scanned: u32;
+  gaveUp: u32;
   // From here on the host does not look.
   pool: usize;
   poolSize: u32;
@@ -54,6 +55,12 @@ export class Worker {
   seen: u32;
   /** The oldest snapshot that this thread reads at, 0 for none. */
   pinned: u64;
+  /** Whether only rows that pass the bitmap are answers. */
+  filtered: u32;
+  /** Lists that a filtered walk looked through. */
+  looked: u32;
+  /** Dead entries that the pool may hold, in limits. */
+  deadShare: u32;
 
   /** Bytes of a worker before its visited stamps. */
   @inline
@@ -113,4 +120,5 @@ if (offsetof<Worker>("moved") != L.WORKER_MOVED) ERROR("Worker drifted from layo
 if (offsetof<Worker>("bitmap") != L.WORKER_BITMAP) ERROR("Worker drifted from layout.ts");
 if (offsetof<Worker>("exhausted") != L.WORKER_EXHAUSTED) ERROR("Worker drifted from layout.ts");
 if (offsetof<Worker>("scanned") != L.WORKER_SCANNED) ERROR("Worker drifted from layout.ts");
+if (offsetof<Worker>("gaveUp") != L.WORKER_GAVE_UP) ERROR("Worker drifted from layout.ts");
 if (offsetof<Worker>() > <usize>L.WORKER_FIXED) ERROR("Worker outgrew its fixed part");

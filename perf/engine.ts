@@ -95,7 +95,7 @@ class EnginePeer implements Peer {
   /** As a search through a collection is planned; k is the same throughout. */
   #plan(shard: Shard, k: number, ef: number): void {
     const { dimensions, live } = shard;
-    const question = { k, ef, exact: false, matching: live, filtered: false, dimensions };
+    const question = { k, ef, exact: false, matching: live, live, filtered: false, dimensions };
     const planned = plan(question);
     if (planned.ef !== ef) throw new Error(`a search for ${k} rows has an ef of ${planned.ef}`);
     this.#ef = ef;

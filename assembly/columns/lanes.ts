@@ -102,6 +102,20 @@ function takeChunk(entry: usize): usize {
   return isFull ? <usize>C.CHUNK_NO_ROOM : at;
 }
 
+/** The bits of a group of slots that hold a row. */
+// @ts-ignore: decorator
+@inline
+export function presentIn(group: u32): u64 {
+  return load<u64>(load<u32>(C.COLUMNS_PRESENT_BASE) + (<usize>group << 3));
+}
+
+export function setPresent(slot: u32, present: bool): void {
+  const at = <usize>load<u32>(C.COLUMNS_PRESENT_BASE) + (slot >> 3);
+  const bit = <u8>(1 << (<u8>slot & 7));
+  store<u8>(at, present ? load<u8>(at) | bit : load<u8>(at) & ~bit);
+  markDirty(at, 1);
+}
+
 /** Before a slot is given to another row: all its lanes become missing. */
 export function clearRow(slot: u32): void {
   const chunk = slot / C.CHUNK_ROWS;

@@ -11,7 +11,7 @@
 import * as C from "../columns";
 import { markDirty } from "../dirty";
 import { hashBytes, intern, keepText, textAt } from "./dictionary";
-import { clearRow, columnAt, columnCount, markSeen, numberLane, setLane, tagged } from "./lanes";
+import { clearRow, columnAt, columnCount, markSeen, numberLane, setLane, setPresent, tagged } from "./lanes";
 import { readNumber } from "./numbers";
 import { isSimple, skipString, skipValue, spaceEnd, unescape } from "./text";
 
@@ -36,6 +36,7 @@ const JSON_LANE: u64 = (<u64>C.TAG_JSON) << 32;
 export function putRow(slot: u32, bytes: u32): void {
   if (slot < load<u32>(C.COLUMNS_HIGH_SLOT)) clearRow(slot);
   else store<u32>(C.COLUMNS_HIGH_SLOT, slot + 1);
+  setPresent(slot, true);
   if (bytes == 0) return;
   const end = <usize>C.SCRATCH_TEXT + bytes;
   memory.fill(end, 0, 32);

@@ -27,7 +27,8 @@ export function formatColumns(capacity: u32, workers: u32, seed: u32, memoryByte
   const entriesBase = align(tablesBase + C.COLUMNS_MAX * chunksEach * 4, 4096);
   const indexA = align(entriesBase + entriesMax * C.ENTRY_BYTES, 4096);
   const indexB = indexA + ((<u64>4) << indexBits);
-  const dirtyBase = indexB + ((<u64>4) << indexBits);
+  const presentBase = indexB + ((<u64>4) << indexBits);
+  const dirtyBase = align(presentBase + (capacity >> 3) + 8, 4096);
   const dirtyStride = bytes >> L.DIRTY_SHIFT;
   const textsBase = align(dirtyBase + dirtyStride * 2, 4096);
   const textsEnd = textsBase + (bytes >> 3);
@@ -51,6 +52,7 @@ export function formatColumns(capacity: u32, workers: u32, seed: u32, memoryByte
   store<u32>(C.COLUMNS_TEXTS_END, <u32>textsEnd);
   store<u32>(C.COLUMNS_CHUNKS_BASE, <u32>chunksBase);
   store<u32>(C.COLUMNS_END, <u32>end);
+  store<u32>(C.COLUMNS_PRESENT_BASE, <u32>presentBase);
   store<u32>(C.COLUMNS_DIRTY_BASE, <u32>dirtyBase);
   store<u32>(C.COLUMNS_DIRTY_STRIDE, <u32>dirtyStride);
   store<u32>(C.COLUMNS_DIRTY_NOW, <u32>dirtyBase);

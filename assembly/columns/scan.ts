@@ -9,7 +9,7 @@
  */
 import * as C from "../columns";
 import { isIn, meets } from "./meets";
-import { chunkOf, columnAt, LANE_MASK, tagged } from "./lanes";
+import { chunkOf, columnAt, LANE_MASK, presentIn, tagged } from "./lanes";
 
 // @ts-ignore: decorator
 @inline
@@ -28,8 +28,10 @@ export function run(worker: u32, from: u32, to: u32): u32 {
   for (let group = from; group < to; group++) {
     const out = <usize>(group - from) << 3;
     const unsure = own + C.WORKER_UNSURE + out;
+    const present = presentIn(group);
     store<u64>(unsure, 0);
-    store<u64>(own + C.WORKER_MATCHES + out, judge(own, group, epoch, unsure));
+    store<u64>(own + C.WORKER_MATCHES + out, judge(own, group, epoch, unsure) & present);
+    store<u64>(unsure, load<u64>(unsure) & present);
     unsureRows += <u32>popcnt<u64>(load<u64>(unsure));
   }
   return unsureRows;

@@ -5,7 +5,8 @@
  *   entry = key << 32 | expanded << 31 | dead << 30 | slot
  *
  * `limit` counts living entries: a dead row is walked through but takes nobody's place, so the pool
- * holds `poolDead` entries more. `poolNext` is the first entry that has not been expanded.
+ * holds `poolDead` entries more, up to `deadShare` limits. `poolNext` is the first entry that has
+ * not been expanded.
  */
 import * as L from "../layout";
 import { Worker } from "../worker";
@@ -14,12 +15,12 @@ export const EXPANDED: u64 = 0x80000000;
 export const DEAD: u64 = 0x40000000;
 
 /** Dead entries that are walked through, in limits: beyond that they take places like others. */
-const DEAD_SHARE: u32 = 8;
+export const DEAD_SHARE: u32 = 8;
 
 // @ts-ignore: decorator
 @inline
 function places(worker: Worker): u32 {
-  return worker.poolLimit + min<u32>(worker.poolDead, worker.poolLimit * DEAD_SHARE);
+  return worker.poolLimit + min<u32>(worker.poolDead, worker.poolLimit * worker.deadShare);
 }
 
 // @ts-ignore: decorator
@@ -27,6 +28,7 @@ function places(worker: Worker): u32 {
 export function poolReset(worker: Worker, limit: u32): void {
   worker.poolSize = 0;
   worker.poolLimit = limit;
+  worker.deadShare = DEAD_SHARE;
   worker.poolDead = 0;
   worker.poolNext = 0;
 }

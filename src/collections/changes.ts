@@ -107,11 +107,12 @@ function isRoomFor(
 /** Takes back up to `most` slots a shard; returns how many. */
 function reclaim(collection: Collection, most: number): number {
   let taken = 0;
-  for (const { shard, rows } of collection.parts) {
+  for (const { shard, rows, columns } of collection.parts) {
     for (let left = most; left > 0; left--) {
       const slot = shard.takeFreed();
       if (slot === NO_SLOT) break;
       rows.free(slot);
+      columns.free(slot);
       taken++;
     }
   }

@@ -9,6 +9,7 @@
  * Rows that the columns cannot tell are tried on their JSON, in slices.
  */
 import { GROUP_ROWS, LOG_SLOTS, RUN_ROWS } from "../engine/columns.ts";
+import { countPassing } from "../engine/passing.ts";
 import type { Bitmap } from "../engine/shard.ts";
 import type { Collection, Part } from "./collection.ts";
 import type { Filter } from "./filter.ts";
@@ -17,7 +18,8 @@ import { type Compiled, compileProgram, isCurrent } from "./program.ts";
 export interface Matched {
   /** One a shard. */
   readonly bitmaps: readonly Bitmap[];
-  /** Live rows that match; while rows come and go, about so many. */
+  /** Live rows that match, by shard and in all; while rows come and go, about so many. */
+  readonly counts: readonly number[];
   readonly count: number;
   /** Rows that were tried on their JSON when the filter was first met, and for which paths. */
   readonly unsure: number;
@@ -54,9 +56,11 @@ export class Matcher {
       if (parts[index].isStale) await parts[index].renew();
     }
     const unread = new Set(parts.flatMap((each) => each.unread));
+    const counts = parts.map((each) => each.count());
     return {
       bitmaps: parts.map(({ bitmap }) => bitmap),
-      count: parts.reduce((sum, each) => sum + each.count(), 0),
+      counts,
+      count: counts.reduce((sum, count) => sum + count, 0),
       unsure: parts.reduce((sum, each) => sum + each.unsure, 0),
       unread: [...unread],
     };
@@ -123,7 +127,7 @@ class Matches {
   }
 
   count(): number {
-    return this.#part.shard.countMatching(this.#bitmap, this.#slots);
+    return countPassing(this.#part.shard, this.#bitmap, this.#slots);
   }
 
   /** One renewal at a time: a later one must not be overtaken by what an earlier one saw. */

@@ -5,37 +5,16 @@
  * by its stamp, and the search starts again on a newer snapshot. Walks run through at once; exact
  * scans and filters go in slices, between which the thread serves others.
  */
-import type { Bitmap } from "../engine/shard.ts";
 import { OmenError } from "../errors.ts";
 import type { Collection, Part } from "./collection.ts";
+import { type Candidate, type Course, collect, nearest, sliceRows } from "./course.ts";
 import type { Hit, Metric, SearchAnswer, SearchQuery } from "./database.ts";
-import { type Plan, plan } from "./planner.ts";
+import { scanPassing, walkPassing } from "./passing.ts";
+import { plan } from "./planner.ts";
 
-/** Components measured in one slice, a few milliseconds' worth. */
-const SLICE_COMPONENTS = 4_000_000;
 /** Searches that lose rows to a racing writer start again this often. */
 const ATTEMPTS_MAX = 16;
 const COMING_AND_GOING = 0.05;
-
-/** A row found: where, and how far by the engine's measure (squared under l2). */
-interface Candidate {
-  readonly part: Part;
-  readonly slot: number;
-  readonly stamp: number;
-  readonly measure: number;
-}
-
-/** What a search has under way: its snapshot, plan, and what the engine counted. */
-interface Course {
-  readonly query: SearchQuery;
-  readonly snapshot: number;
-  readonly plan: Plan;
-  readonly bitmaps?: readonly Bitmap[];
-  distances: number;
-  hasMoved: boolean;
-  /** A walk ran out of rows long before the graph has. */
-  isCutOff: boolean;
-}
 
 export async function search(collection: Collection, query: SearchQuery): Promise<SearchAnswer> {
   checkQuery(collection, query.vector);
@@ -82,12 +61,13 @@ async function searchAt(
   const course: Course = {
     query,
     snapshot,
-    bitmaps: matched?.bitmaps,
+    matched,
     plan: plan({
       k: query.k,
       ef: query.ef ?? collection.settings.efSearch,
       exact: query.exact,
       matching,
+      live: collection.live,
       filtered: matched !== undefined,
       dimensions: collection.settings.dimensions,
     }),
@@ -95,15 +75,19 @@ async function searchAt(
     hasMoved: false,
     isCutOff: false,
   };
-  let strategy = course.plan.strategy;
+  let { strategy } = course.plan;
   let found: Candidate[] = [];
-  if (strategy === "graph") {
-    found = walk(collection, course);
-    // The graph owes k rows whenever k exist; where it cannot reach them, the scan does.
-    const isShort = found.length < query.k && collection.live > found.length;
+  if (strategy !== "exact") {
+    const isFiltered = strategy === "graph+filter";
+    found = isFiltered ? walkPassing(collection, course) : walk(collection, course);
+    // The graph owes k rows whenever k match; where it cannot reach them, a scan does.
+    const isShort = found.length < query.k && matching > found.length;
     if (isShort || course.isCutOff) strategy = "exact";
   }
-  if (strategy === "exact") found = await scan(collection, course);
+  if (strategy === "exact") {
+    const { isByCodes } = course.plan;
+    found = isByCodes ? await scanPassing(collection, course) : await scan(collection, course);
+  }
   const hits = describe(collection.settings.metric, found, course);
   if (course.hasMoved) return undefined;
   const explanation = {
@@ -135,46 +119,22 @@ function isCutOff({ shard }: Part): boolean {
   return met > 0 && met + shard.tail < shard.live * (1 - COMING_AND_GOING);
 }
 
-/** Reads the shard's results before the next call overwrites them. */
-function collect(part: Part, count: number, course: Course, into: Candidate[]): void {
-  const { shard } = part;
-  for (let i = 0; i < count; i++) {
-    into.push({
-      part,
-      slot: shard.resultSlot(i),
-      stamp: shard.resultStamp(i),
-      measure: shard.resultDistance(i),
-    });
-  }
-  course.distances += shard.distancesComputed;
-  if (shard.moved > 0) course.hasMoved = true;
-}
-
-/** The k nearest of what was found, and whatever is as far as the last of them. */
-function nearest(found: Candidate[], k: number): Candidate[] {
-  found.sort((a, b) => a.measure - b.measure);
-  let end = Math.min(k, found.length);
-  while (end < found.length && found[end]!.measure === found[end - 1]!.measure) end++;
-  found.length = end;
-  return found;
-}
-
 /**
  * Measures every row that passes, in slices. Rows as far as the last place are all looked at, for
  * ids decide there.
  */
 async function scan(collection: Collection, course: Course): Promise<Candidate[]> {
-  const { query, snapshot, bitmaps } = course;
-  const step = sliceRows(collection);
+  const { query, snapshot, matched } = course;
   let found: Candidate[] = [];
   let tiedAt = Number.NaN;
   for (const [index, part] of collection.parts.entries()) {
     const { shard } = part;
     const end = shard.slotsUsed;
+    const step = sliceRows(collection, end, matched?.counts[index]);
     for (let from = 0; from < end; from += step) {
       if (from > 0 || index > 0) await collection.thread.pause();
       shard.setQuery(query.vector);
-      const count = shard.scan(from, from + step, query.k, snapshot, bitmaps?.[index]);
+      const count = shard.scan(from, from + step, query.k, snapshot, matched?.bitmaps[index]);
       collect(part, count, course, found);
       if (shard.hasTies) tiedAt = minimum(tiedAt, shard.resultDistance(count - 1));
       found = nearest(found, query.k);
@@ -198,18 +158,18 @@ async function scanTies(
   found: Candidate[],
   measure: number,
 ): Promise<Candidate[]> {
-  const { query, snapshot, bitmaps } = course;
+  const { query, snapshot, matched } = course;
   const nearer = found.filter((candidate) => candidate.measure < measure);
   const wanted = query.k - nearer.length;
-  const step = sliceRows(collection);
   let tied: { candidate: Candidate; id: string }[] = [];
   for (const [index, part] of collection.parts.entries()) {
     const { shard, rows } = part;
     const end = shard.slotsUsed;
+    const step = sliceRows(collection, end, matched?.counts[index]);
     for (let from = 0; from < end; from = shard.scanned) {
       await collection.thread.pause();
       shard.setQuery(query.vector);
-      const count = shard.scanTies(from, from + step, measure, snapshot, bitmaps?.[index]);
+      const count = shard.scanTies(from, from + step, measure, snapshot, matched?.bitmaps[index]);
       const slice: Candidate[] = [];
       collect(part, count, course, slice);
       tied.push(...slice.map((candidate) => ({ candidate, id: rows.id(candidate.slot) })));
@@ -218,10 +178,6 @@ async function scanTies(
     }
   }
   return [...nearer, ...tied.map(({ candidate }) => candidate)];
-}
-
-function sliceRows(collection: Collection): number {
-  return Math.max(256, Math.floor(SLICE_COMPONENTS / collection.settings.dimensions));
 }
 
 /** Ids in the order of their UTF-16 units, the same everywhere. */

@@ -99,6 +99,12 @@ export class Columns {
     this.#engine.putColumns(slot, bytes);
   }
 
+  /** Writer only: the slot's row is gone for every reader. */
+  free(slot: number): void {
+    this.#engine.freeColumns(slot);
+    this.log(slot);
+  }
+
   /** Writer only: the slot's row is published. */
   log(slot: number): void {
     const logged = this.logged;

@@ -52,11 +52,29 @@ export interface EngineExports extends DeskExports {
     filtered: number,
     snapshot: number,
   ): number;
+  searchFiltered(
+    worker: number,
+    ef: number,
+    candidates: number,
+    snapshot: number,
+    k: number,
+    wanted: number,
+    budget: number,
+  ): number;
+  scanPassing(
+    worker: number,
+    from: number,
+    to: number,
+    candidates: number,
+    snapshot: number,
+    k: number,
+  ): number;
   countPassing(worker: number, end: number): number;
   isStillVisible(slot: number, stamp: number, snapshot: number): number;
   check(worker: number): number;
   formatColumns(capacity: number, workers: number, seed: number, memoryBytes: number): number;
   putColumns(slot: number, bytes: number): void;
+  freeColumns(slot: number): void;
   pinColumn(parent: number, bytes: number, kind: number): number;
   findText(text: number, bytes: number): number;
   runColumns(worker: number, from: number, to: number): number;

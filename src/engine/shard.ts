@@ -140,17 +140,12 @@ export class Shard {
 
   /** Exact scan of slots from..to; with a bitmap, of the slots whose bit is set. */
   scan(from: number, to: number, k: number, snapshot: number, bitmap?: Bitmap): number {
-    if (bitmap) this.#hold(bitmap);
+    if (bitmap) this.hold(bitmap);
     return this.engine.scan(this.worker, from, to, k, bitmap ? 1 : 0, snapshot);
   }
 
-  /** How many slots below `end` have their bit set and have not died. */
-  countMatching(bitmap: Bitmap, end: number): number {
-    this.#hold(bitmap);
-    return address(this.engine.countPassing(this.worker, end));
-  }
-
-  #hold({ bytes, version }: Bitmap): void {
+  /** Puts a filter's bits into the worker's area, if they are not there already. */
+  hold({ bytes, version }: Bitmap): void {
     if (this.#held.bytes === bytes && this.#held.version === version) return;
     const room = this.#header(L.HEADER_BITMAP_STRIDE);
     this.#bytes.set(
@@ -167,12 +162,17 @@ export class Shard {
 
   /** Slots of from..to at exactly `distance` as results; `scanned` tells where it stopped. */
   scanTies(from: number, to: number, distance: number, snapshot: number, bitmap?: Bitmap): number {
-    if (bitmap) this.#hold(bitmap);
+    if (bitmap) this.hold(bitmap);
     return this.engine.scanTies(this.worker, from, to, distance, bitmap ? 1 : 0, snapshot);
   }
 
   get scanned(): number {
     return this.#own(L.WORKER_SCANNED);
+  }
+
+  /** After a walk under a filter: it was cut short, see passing.ts. */
+  get gaveUp(): boolean {
+    return this.#own(L.WORKER_GAVE_UP) !== 0;
   }
 
   /**
