@@ -106,7 +106,7 @@ function takeChunk(entry: usize): usize {
 // @ts-ignore: decorator
 @inline
 export function presentIn(group: u32): u64 {
-  return load<u64>(load<u32>(C.COLUMNS_PRESENT_BASE) + (<usize>group << 3));
+  return load<u64>(<usize>load<u32>(C.COLUMNS_PRESENT_BASE) + (<usize>group << 3));
 }
 
 export function setPresent(slot: u32, present: bool): void {

@@ -11,7 +11,8 @@
 import * as C from "../columns";
 import { markDirty } from "../dirty";
 import { hashBytes, intern, keepText, textAt } from "./dictionary";
-import { clearRow, columnAt, columnCount, markSeen, numberLane, setLane, setPresent, tagged } from "./lanes";
+import { clearRow, columnAt, columnCount, markSeen, setLane, setPresent } from "./lanes";
+import { numberLane, tagged } from "./lanes";
 import { readNumber } from "./numbers";
 import { isSimple, skipString, skipValue, spaceEnd, unescape } from "./text";
 
