@@ -46,7 +46,7 @@ export function collect(part: Part, count: number, course: Course, into: Candida
 
 /** The k nearest of what was found, and whatever is as far as the last of them. */
 export function nearest(found: Candidate[], k: number): Candidate[] {
-  found.sort((a, b) => a.measure - b.measure);
+  sortUnlessInOrder(found, (a, b) => a.measure - b.measure);
   let end = Math.min(k, found.length);
   while (end < found.length && found[end]!.measure === found[end - 1]!.measure) end++;
   found.length = end;
@@ -57,4 +57,17 @@ export function nearest(found: Candidate[], k: number): Candidate[] {
 export function sliceRows(collection: Collection, slots: number, matching = slots): number {
   const rows = Math.max(256, Math.floor(SLICE_COMPONENTS / collection.settings.dimensions));
   return matching >= slots ? rows : Math.min(slots, Math.ceil((rows * slots) / (matching + 1)));
+}
+
+/** What one shard found is in order already, as a rule. */
+export function sortUnlessInOrder<Item>(
+  items: Item[],
+  compare: (a: Item, b: Item) => number,
+): void {
+  for (let i = 1; i < items.length; i++) {
+    if (compare(items[i - 1]!, items[i]!) > 0) {
+      items.sort(compare);
+      return;
+    }
+  }
 }

@@ -7,7 +7,14 @@
  */
 import { OmenError } from "../errors.ts";
 import type { Collection, Part } from "./collection.ts";
-import { type Candidate, type Course, collect, nearest, sliceRows } from "./course.ts";
+import {
+  type Candidate,
+  type Course,
+  collect,
+  nearest,
+  sliceRows,
+  sortUnlessInOrder,
+} from "./course.ts";
 import type { Hit, Metric, SearchAnswer, SearchQuery } from "./database.ts";
 import { scanPassing, walkPassing } from "./passing.ts";
 import { plan } from "./planner.ts";
@@ -195,7 +202,10 @@ function describe(metric: Metric, found: readonly Candidate[], course: Course): 
     candidate,
     id: candidate.part.rows.id(candidate.slot),
   }));
-  named.sort((a, b) => a.candidate.measure - b.candidate.measure || compareIds(a.id, b.id));
+  sortUnlessInOrder(
+    named,
+    (a, b) => a.candidate.measure - b.candidate.measure || compareIds(a.id, b.id),
+  );
   const hits: Hit[] = [];
   for (const { candidate, id } of named.slice(0, query.k)) {
     const { part, slot, stamp, measure } = candidate;

@@ -2,6 +2,7 @@
  * Answers are written by hand into bytes: metadata is spliced in as the client sent it, never
  * parsed again, and numbers are formatted once. A text grows in one piece of memory that is used
  * again, and is copied out of it when it is done, since a socket may hold on to what it is given.
+ * Texts are joined before they become bytes, and a short answer never does: Node sends it as text.
  */
 import type { Response } from "express";
 import type { Explanation, Hit } from "../collections/database.ts";
@@ -9,6 +10,8 @@ import { OmenError } from "../errors.ts";
 import { isTurnOver, nextTurn } from "./door.ts";
 import type { VectorFormat } from "./schemas.ts";
 
+/** Texts are joined up to here. */
+const PENDING_LENGTH_MAX = 8 * 1024;
 const START_BYTES = 64 * 1024;
 const KEPT_BYTES_MAX = 1024 * 1024;
 /** Hits written between two looks at the clock; more than that are written in slices. */
@@ -20,16 +23,26 @@ export const JSON_TYPE = "application/json; charset=utf-8";
 export class JsonText {
   private bytes = Buffer.allocUnsafeSlow(START_BYTES);
   private length = 0;
+  private pending = "";
 
   text(text: string): this {
-    // Three bytes are the most that one UTF-16 unit takes.
-    this.reserve(text.length * 3);
-    this.length += this.bytes.write(text, this.length);
+    this.pending += text;
+    if (this.pending.length > PENDING_LENGTH_MAX) this.flush();
     return this;
+  }
+
+  private flush(): void {
+    const { pending } = this;
+    if (pending === "") return;
+    this.pending = "";
+    // Three bytes are the most that one UTF-16 unit takes.
+    this.reserve(pending.length * 3);
+    this.length += this.bytes.write(pending, this.length);
   }
 
   /** UTF-8 that is JSON already. */
   splice(json: Uint8Array): this {
+    this.flush();
     this.reserve(json.length);
     this.bytes.set(json, this.length);
     this.length += json.length;
@@ -57,6 +70,7 @@ export class JsonText {
   private base64({ buffer, byteOffset, byteLength }: Float32Array): this {
     // Without bytes beyond ASCII in it, the text takes a byte a unit.
     const text = Buffer.from(buffer, byteOffset, byteLength).toString("base64");
+    this.flush();
     this.reserve(text.length + 2);
     this.length += this.bytes.write(`"${text}"`, this.length, "latin1");
     return this;
@@ -79,15 +93,18 @@ export class JsonText {
   }
 
   private list(open: string, hits: readonly Hit[], format?: VectorFormat): this {
-    let begin = `${open}{"id":`;
+    let text = open;
+    let begin = '{"id":';
     for (const { id, distance, score, metadata, vector } of hits) {
-      const head = `${begin}${JSON.stringify(id)},"distance":${distance},"score":${score}`;
-      this.text(metadata === undefined ? head : `${head},"metadata":`);
-      if (metadata !== undefined) this.splice(metadata);
-      if (vector !== undefined) this.text(',"vector":').vector(vector, format);
+      text += `${begin}${JSON.stringify(id)},"distance":${distance},"score":${score}`;
       begin = '},{"id":';
+      if (metadata === undefined && vector === undefined) continue;
+      if (metadata !== undefined) this.text(`${text},"metadata":`).splice(metadata);
+      else this.text(text);
+      if (vector !== undefined) this.text(',"vector":').vector(vector, format);
+      text = "";
     }
-    return this.text("}");
+    return this.text(`${text}}`);
   }
 
   explanation(explanation: Explanation): this {
@@ -100,16 +117,24 @@ export class JsonText {
 
   /** Answers with the text and begins a new one. */
   send(response: Response): void {
-    const { length } = this;
     response.setHeader("Content-Type", JSON_TYPE);
-    response.setHeader("Content-Length", length);
-    response.end(this.handOver(length), "latin1");
+    const { pending } = this;
+    if (this.length === 0) {
+      const bytes = Buffer.byteLength(pending);
+      response.setHeader("Content-Length", bytes);
+      // One unit for each byte: Node joins that with the head and writes once, as it stands.
+      response.end(pending, bytes === pending.length ? "latin1" : "utf8");
+    } else {
+      this.flush();
+      response.setHeader("Content-Length", this.length);
+      response.end(this.handOver(this.length), "latin1");
+    }
     this.clear();
   }
 
   /**
-   * A small text goes as one unit for each byte: Node joins that with the head and writes once,
-   * while bytes beside a head are a gathered write. A large one gives its memory away.
+   * A small text goes as one unit for each byte: bytes beside a head are a gathered write. A large
+   * one gives its memory away.
    */
   private handOver(length: number): string | Buffer {
     if (length <= JOINED_BYTES_MAX) return this.bytes.toString("latin1", 0, length);
@@ -121,6 +146,7 @@ export class JsonText {
   clear(): void {
     if (this.bytes.length > KEPT_BYTES_MAX) this.bytes = Buffer.allocUnsafeSlow(START_BYTES);
     this.length = 0;
+    this.pending = "";
   }
 
   private reserve(bytes: number): void {
