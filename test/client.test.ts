@@ -24,7 +24,9 @@ describe("client", () => {
       .collection()
       .stats()
       .catch((error) => error);
-    expect(refused).to.be.instanceOf(OmenDBError).and.include({ code: "UNAUTHENTICATED" });
+    expect(refused).to.be.instanceOf(OmenDBError);
+    expect(refused).to.include({ code: "UNAUTHENTICATED", status: 401 });
+    expect(refused.requestId).to.be.a("string");
     const { vectors } = await connect(url(), { token: "secret" }).collection().stats();
     expect(vectors).to.equal(0);
   });
@@ -82,6 +84,12 @@ describe("client on a bad way", () => {
     expect(new Set(keys).size).to.equal(1);
     await client().collection().add(row);
     expect(heard.at(-1)!.headers["idempotency-key"]).not.to.equal(keys[0]);
+  });
+
+  it("waits for its own write where that is still under way", async () => {
+    turns = [breaks, answers(409, { code: "IDEMPOTENCY_KEY_IN_FLIGHT", detail: "wait" }), added];
+    expect((await client().collection().add(row)).sequence).to.equal(7);
+    expect(heard).to.have.length(3);
   });
 
   it("never sends a restore twice when nobody knows what became of it", async () => {

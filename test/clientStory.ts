@@ -2,9 +2,8 @@
  * What the client does against a real server, told once and played in Node and in a browser: it
  * imports the client alone, and says what went wrong by throwing.
  */
-import { type connect, isFailure, type RowToAdd } from "../src/client/index.ts";
+import type { Client, RowToAdd } from "../src/client/index.ts";
 
-type Client = ReturnType<typeof connect>;
 type Chapter = (client: Client, name: string) => Promise<void>;
 
 function same(got: unknown, expected: unknown, what: string): void {
@@ -12,13 +11,19 @@ function same(got: unknown, expected: unknown, what: string): void {
   if (a !== b) throw new Error(`${what}: expected ${b}, got ${a}`);
 }
 
+interface Refusal extends Error {
+  readonly code: string;
+  readonly errors: readonly { readonly pointer: string }[];
+  readonly requestId?: string;
+}
+
 async function refusalOf(call: Promise<unknown>) {
   const error = await call.then(
     () => undefined,
     (thrown: unknown) => thrown,
   );
-  if (!isFailure(error)) throw new Error(`expected a refusal, got ${String(error)}`);
-  return error;
+  if (error instanceof Error && "code" in error) return error as Error as Refusal;
+  throw new Error(`expected a refusal, got ${String(error)}`);
 }
 
 /** Components that float32 holds exactly, so that what comes back is what went out. */
@@ -40,7 +45,7 @@ export const CHAPTERS: Readonly<Record<string, Chapter>> = {
     const listed = (await client.collections()).map((each) => each.name);
     same(listed.includes(name), true, "listed");
     const other = await refusalOf(client.createCollection(name, { dimensions: 5 }));
-    same([other.code, other.status], ["COLLECTION_EXISTS", 409], "other settings");
+    same(other.code, "COLLECTION_EXISTS", "other settings");
     same(await client.dropCollection(name), true, "dropped");
     same(await client.dropCollection(name), false, "dropped again");
     same(await client.describeCollection(name), undefined, "gone");
@@ -70,11 +75,8 @@ export const CHAPTERS: Readonly<Record<string, Chapter>> = {
     const second = await rows.patch("row-1", { metadata: { parity: null, fresh: true } });
     same((await rows.get("row-1"))!.metadata, { index: 1, fresh: true }, "merged");
     const late = { ifMatch: first.sequence };
-    same(
-      (await refusalOf(rows.patch("row-1", { vector: [1, 2, 3, 4] }, late))).status,
-      412,
-      "late",
-    );
+    const tooLate = await refusalOf(rows.patch("row-1", { vector: [1, 2, 3, 4] }, late));
+    same(tooLate.code, "PRECONDITION_FAILED", "late");
     same((await refusalOf(rows.delete("row-1", late))).code, "PRECONDITION_FAILED", "late delete");
     await rows.patch("row-1", { vector: [1, 2, 3, 4] }, { ifMatch: second.sequence });
     same([...(await rows.get("row-1"))!.vector!], [1, 2, 3, 4], "vector");
@@ -104,9 +106,8 @@ export const CHAPTERS: Readonly<Record<string, Chapter>> = {
   "says what was refused by code and place": async (client, name) => {
     const rows = await client.createCollection(name, { dimensions: 4 });
     const wrong = await refusalOf(rows.search({ vector: [1, 2] }));
-    same([wrong.code, wrong.status], ["DIMENSION_MISMATCH", 400], "dimensions");
+    same(wrong.code, "DIMENSION_MISMATCH", "dimensions");
     same(wrong.errors[0]!.pointer, "/vector", "pointer");
-    same(typeof wrong.requestId, "string", "request id");
     const missing = await refusalOf(client.collection(`${name}-missing`).search({ vector: [1] }));
     same(missing.code, "COLLECTION_NOT_FOUND", "collection");
     const infinite = await refusalOf(rows.add({ id: "x", vector: [1, 2, 3, 1e39] }));

@@ -4,7 +4,8 @@
  */
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -77,10 +78,12 @@ function programsOf(text: string) {
 async function runProgram(text: string, port: number): Promise<string> {
   const file = join(root, "build", "readme.ts");
   await writeFile(file, text.replaceAll("http://localhost:8000", `http://127.0.0.1:${port}`));
+  const cwd = await mkdtemp(join(tmpdir(), "omendb-readme-"));
   try {
-    return (await run(process.execPath, [file], { cwd: root })).stdout;
+    return (await run(process.execPath, [file], { cwd })).stdout;
   } finally {
     await rm(file);
+    await rm(cwd, { recursive: true });
   }
 }
 

@@ -35,6 +35,7 @@ const ROOMS: Record<string, readonly string[]> = {
     "src/config.ts",
   ],
   "src/client": [],
+  "src/embedded": ["src/threads", "src/collections", "src/client", "src/config.ts"],
   "src/cli": [
     ...["src/threads", "src/collections", "src/engine", "src/storage", "src/client"],
     ...["src/access", "src/config.ts"],

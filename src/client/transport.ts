@@ -131,6 +131,8 @@ function isWorthAnother(error: unknown, { mayRepeat, signal }: Call): boolean {
   if (signal?.aborted || !(error instanceof OmenDBError)) return false;
   if ((error.retryAfterSeconds ?? 0) > RETRY_AFTER_SECONDS_MAX) return false;
   if (error.status === 429 || error.status === 503) return true;
+  // This very write, sent before, is still being carried out: its answer will come under the key.
+  if (error.code === "IDEMPOTENCY_KEY_IN_FLIGHT") return mayRepeat;
   const isUnanswered = error.code === "UNREACHABLE" || error.code === "TIMEOUT";
   return mayRepeat && (isUnanswered || error.status === 502 || error.status === 504);
 }

@@ -17,3 +17,29 @@ export function linkRound(catalog: Catalog, rows: number): Tended {
   }
   return found;
 }
+
+/** Without other threads: rows linked before the next event. */
+const INLINE_ROWS = 32;
+/** What is left for quieter times, as repairs are, is looked for this often. */
+const LOOK_MS = 1000;
+
+/** Linking in the only thread, between events, whenever it rings. */
+export function linkBetweenEvents(catalog: Catalog): { ring(): void; stop(): void } {
+  let isLinking = false;
+
+  function link(): void {
+    isLinking = linkRound(catalog, INLINE_ROWS) !== "idle";
+    if (isLinking) setImmediate(link);
+  }
+  const look = setInterval(() => {
+    if (!isLinking) link();
+  }, LOOK_MS).unref();
+  return {
+    ring() {
+      if (isLinking) return;
+      isLinking = true;
+      setImmediate(link);
+    },
+    stop: () => clearInterval(look),
+  };
+}

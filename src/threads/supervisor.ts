@@ -8,34 +8,22 @@
  */
 import { once } from "node:events";
 import { createServer } from "node:net";
-import type { Logger } from "pino";
 import { Catalog } from "../collections/catalog.ts";
-import type { Health } from "../collections/database.ts";
 import type { Config } from "../config.ts";
-import { Desk } from "../engine/desk.ts";
 import type { Variant } from "../engine/variant.ts";
 import { OmenError } from "../errors.ts";
-import { type Files, NodeFiles } from "../storage/files.ts";
 import { ControlMemory } from "./control.ts";
+import { type CoreParts, createCore, openDisk } from "./core.ts";
 import { Crew, type Member } from "./crew.ts";
-import { Disk } from "./disk.ts";
-import { linkRound } from "./linking.ts";
+import type { Disk } from "./disk.ts";
+import { linkBetweenEvents } from "./linking.ts";
 import { createListener, whyNot } from "./listener.ts";
-import { type Notice, type Request, threadOf } from "./messages.ts";
-import { take } from "./notices.ts";
-import { Room } from "./room.ts";
-import { loadCollections } from "./starting.ts";
+import { threadOf } from "./messages.ts";
 import { type WatchedFiles, watchFiles } from "./watched.ts";
-import { Writer } from "./writer.ts";
 
-export interface ServerParts {
-  readonly config: Config;
+export interface ServerParts extends CoreParts {
   readonly variant: Variant;
-  readonly desk: WebAssembly.Module;
   readonly version: string;
-  readonly log: Logger;
-  /** Where the data path lies; Node's file system when left out. */
-  readonly files?: Files;
   /** Called when a thread died: nothing more can be relied on. */
   onFatal(error: Error): void;
 }
@@ -48,11 +36,6 @@ export interface RunningServer {
   reload(): void;
   close(): Promise<void>;
 }
-
-/** Without other threads: rows linked before the next event. */
-const INLINE_ROWS = 32;
-/** What is left for quieter times, as repairs are, is looked for this often. */
-const LOOK_MS = 1000;
 
 export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const control = new ControlMemory();
@@ -69,51 +52,6 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   }
 }
 
-async function openDisk(parts: ServerParts, control: ControlMemory): Promise<Disk | undefined> {
-  const { config, desk, log, files = new NodeFiles() } = parts;
-  const { path, safety } = config;
-  if (path === undefined) return undefined;
-  const sums = new Desk(desk);
-  const crc32c = (bytes: Uint8Array, seed?: number) => sums.crc32c(bytes, seed);
-  return await Disk.open({ files, path, safety, crc32c, control, log });
-}
-
-/** How the main thread reaches the threads that follow it. */
-interface Followers {
-  announce(notice: Notice): Promise<void>;
-  ring(): void;
-}
-
-/** The writer's side of a server: all that is left to do is to let listeners ask. */
-function createCore(
-  parts: ServerParts,
-  catalog: Catalog,
-  workers: number,
-  disk: Disk | undefined,
-  { announce, ring }: Followers,
-) {
-  const { config, log } = parts;
-  const shardRows = config.shardRows ?? Number.MAX_SAFE_INTEGER;
-  const room = new Room({ catalog, workers, shardRows, announce });
-  const { memoryBytesMax } = config;
-  const writer = new Writer({ catalog, room, keeper: disk, memoryBytesMax, announce, ring });
-
-  function setHealth(health: Health): void {
-    const notice: Notice = { kind: "health", health };
-    take(catalog, notice);
-    void announce(notice);
-  }
-
-  async function load(): Promise<void> {
-    if (disk === undefined) return;
-    await loadCollections({ disk, catalog, room, log, announce, ring, onHealth: setHealth });
-    disk.onHealth = () => setHealth(disk.health());
-    disk.onHealth();
-  }
-  if (disk !== undefined) catalog.health = { status: "starting", progress: 0 };
-  return { load, ask: (request: Request) => writer.handle(request) };
-}
-
 /** Everything in this one thread: rows are linked between events. */
 async function startAlone(
   parts: ServerParts,
@@ -123,22 +61,10 @@ async function startAlone(
 ): Promise<RunningServer> {
   const { config, variant } = parts;
   const catalog = new Catalog(threadOf(variant, 0));
-  let isLinking = false;
-
-  function link(): void {
-    isLinking = linkRound(catalog, INLINE_ROWS) !== "idle";
-    if (isLinking) setImmediate(link);
-  }
-  const look = setInterval(() => {
-    if (!isLinking) link();
-  }, LOOK_MS).unref();
+  const linking = linkBetweenEvents(catalog);
   const { load, ask } = createCore(parts, catalog, 1, disk, {
     announce: async () => undefined,
-    ring() {
-      if (isLinking) return;
-      isLinking = true;
-      setImmediate(link);
-    },
+    ring: linking.ring,
   });
   const { texts } = watched;
   const listener = createListener({ ...parts, texts, control, catalog, sharesPort: false, ask });
@@ -153,7 +79,7 @@ async function startAlone(
     },
     async close() {
       watched.stop();
-      clearInterval(look);
+      linking.stop();
       await listener.close();
       await disk?.close();
     },

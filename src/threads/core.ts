@@ -1,0 +1,74 @@
+/**
+ * The writer's side of a database: its disk, its writer, and how what is on the disk comes into the
+ * catalog. A server adds listeners to it (supervisor.ts), a program that holds a database itself a
+ * gateway (inner.ts).
+ */
+import type { Logger } from "pino";
+import type { Catalog } from "../collections/catalog.ts";
+import type { Health } from "../collections/database.ts";
+import type { Config } from "../config.ts";
+import { Desk } from "../engine/desk.ts";
+import { type Files, NodeFiles } from "../storage/files.ts";
+import type { ControlMemory } from "./control.ts";
+import { Disk } from "./disk.ts";
+import type { Notice, Request } from "./messages.ts";
+import { take } from "./notices.ts";
+import { Room } from "./room.ts";
+import { loadCollections } from "./starting.ts";
+import { Writer } from "./writer.ts";
+
+export interface CoreParts {
+  readonly config: Config;
+  readonly desk: WebAssembly.Module;
+  readonly log: Logger;
+  /** Where the data path lies; Node's file system when left out. */
+  readonly files?: Files;
+}
+
+export async function openDisk(
+  parts: CoreParts,
+  control: ControlMemory,
+): Promise<Disk | undefined> {
+  const { config, desk, log, files = new NodeFiles() } = parts;
+  const { path, safety } = config;
+  if (path === undefined) return undefined;
+  const sums = new Desk(desk);
+  const crc32c = (bytes: Uint8Array, seed?: number) => sums.crc32c(bytes, seed);
+  return await Disk.open({ files, path, safety, crc32c, control, log });
+}
+
+/** How the main thread reaches the threads that follow it. */
+interface Followers {
+  announce(notice: Notice): Promise<void>;
+  ring(): void;
+}
+
+/** All that is left to do is to let somebody ask. */
+export function createCore(
+  parts: CoreParts,
+  catalog: Catalog,
+  workers: number,
+  disk: Disk | undefined,
+  { announce, ring }: Followers,
+) {
+  const { config, log } = parts;
+  const shardRows = config.shardRows ?? Number.MAX_SAFE_INTEGER;
+  const room = new Room({ catalog, workers, shardRows, announce });
+  const { memoryBytesMax } = config;
+  const writer = new Writer({ catalog, room, keeper: disk, memoryBytesMax, announce, ring });
+
+  function setHealth(health: Health): void {
+    const notice: Notice = { kind: "health", health };
+    take(catalog, notice);
+    void announce(notice);
+  }
+
+  async function load(): Promise<void> {
+    if (disk === undefined) return;
+    await loadCollections({ disk, catalog, room, log, announce, ring, onHealth: setHealth });
+    disk.onHealth = () => setHealth(disk.health());
+    disk.onHealth();
+  }
+  if (disk !== undefined) catalog.health = { status: "starting", progress: 0 };
+  return { load, ask: (request: Request) => writer.handle(request) };
+}
