@@ -17,6 +17,9 @@ export interface GuardConfig {
   readonly jwtClockSkewSeconds: number;
   readonly jwtRoleClaim: string;
   readonly jwtCollectionsClaim?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
   readonly auditLog?: string;
   readonly rateLimit: number;
 }
@@ -78,6 +81,18 @@ export const GUARD_SETTINGS: Record<string, GuardSetting> = {
     ...{ key: "jwtCollectionsClaim", shown: "none (all)", kind: claim },
     help: "claim that lists the collections; a token without it sees none",
   },
+  TLS_CERT: {
+    ...{ key: "tlsCert", ...path },
+    help: "certificate chain (PEM) to serve HTTPS with; read again when it changes",
+  },
+  TLS_KEY: {
+    ...{ key: "tlsKey", ...path },
+    help: "private key (PEM) of the certificate",
+  },
+  TLS_CA: {
+    ...{ key: "tlsCa", ...path },
+    help: "authorities (PEM) that must have signed each client's certificate; none asks for none",
+  },
   AUDIT_LOG: {
     ...{ key: "auditLog", shown: "none (the log)", kind: text(1, 4096) },
     help: "file that calls which destroy or administer are written to",
@@ -99,6 +114,17 @@ export function isGuarded(config: GuardConfig): boolean {
 
 /** What is wrong with settings that are fine each by itself; undefined when nothing is. */
 export function findHalf(config: GuardConfig, given: ReadonlySet<string>): string | undefined {
+  return findHalfTls(config) ?? findHalfTokens(config, given);
+}
+
+function findHalfTls({ tlsCert, tlsKey, tlsCa }: GuardConfig): string | undefined {
+  if (tlsCert !== undefined && tlsKey === undefined) return "OMENDB_TLS_CERT needs OMENDB_TLS_KEY";
+  if (tlsCert !== undefined) return undefined;
+  const lone = tlsKey !== undefined ? "OMENDB_TLS_KEY" : tlsCa !== undefined && "OMENDB_TLS_CA";
+  return lone ? `${lone} needs OMENDB_TLS_CERT` : undefined;
+}
+
+function findHalfTokens(config: GuardConfig, given: ReadonlySet<string>): string | undefined {
   const sources = ["JWT_SECRET", "JWT_JWKS_FILE", "JWT_JWKS_URL"].filter((name) => given.has(name));
   const [source] = sources;
   if (sources.length > 1) {

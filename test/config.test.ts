@@ -91,6 +91,12 @@ describe("config", () => {
       [{ ...named, OMENDB_JWT_JWKS_URL: "https://me:secret@example.org/" }, /begins with https/],
     ];
     for (const [settings, sentence] of wrong) expect(refusal(settings)).to.match(sentence);
+    const tls = (...names: string[]) =>
+      Object.fromEntries(names.map((name) => [`OMENDB_TLS_${name}`, "file.pem"]));
+    expect(refusal(tls("CERT"))).to.equal("OMENDB_TLS_CERT needs OMENDB_TLS_KEY");
+    expect(refusal(tls("KEY"))).to.equal("OMENDB_TLS_KEY needs OMENDB_TLS_CERT");
+    expect(refusal(tls("CA"))).to.equal("OMENDB_TLS_CA needs OMENDB_TLS_CERT");
+    readConfig(tls("CERT", "KEY", "CA"));
     const short = refusal({ OMENDB_JWT_SECRET: "too short" });
     expect(short)
       .to.match(/32 to 512/)

@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { Agent, type IncomingHttpHeaders, request } from "node:http";
+import { request as requestTls, Agent as TlsAgent } from "node:https";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -55,13 +56,13 @@ process.on("exit", () => {
 });
 
 /** Resolves once /readyz says so; rejects with the output when the process ends before. */
-export async function startServer(settings: Settings = {}): Promise<Server> {
+export async function startServer(settings: Settings = {}, trust?: Trust): Promise<Server> {
   const port = Number(settings.PORT ?? (await freePort()));
   const { child, output, ended } = launch({ ...settings, PORT: port });
   const early = ended.then((code) => {
     throw new Error(`the server ended with ${code} before it was ready:\n${output()}`);
   });
-  const isReady = waitUntilReady(port, output);
+  const isReady = waitUntilReady(port, output, trust);
   await Promise.race([early, isReady]).catch((error) => {
     child.kill("SIGKILL");
     throw error;
@@ -71,7 +72,7 @@ export async function startServer(settings: Settings = {}): Promise<Server> {
     port,
     pid: child.pid!,
     output,
-    connect: (headers) => connect(port, headers),
+    connect: (headers) => connect(port, headers, trust),
     stop: (signal = "SIGTERM") => {
       child.kill(signal);
       return ended;
@@ -122,9 +123,9 @@ function launch(settings: Settings) {
   return { child, ended, output: () => text };
 }
 
-async function waitUntilReady(port: number, output: () => string): Promise<void> {
+async function waitUntilReady(port: number, output: () => string, trust?: Trust) {
   const end = performance.now() + READY_MS;
-  const connection = connect(port);
+  const connection = connect(port, {}, trust);
   while (performance.now() < end) {
     const answer = await connection.get("/readyz").catch(() => undefined);
     if (answer?.status === 200) return connection.close();
@@ -133,8 +134,16 @@ async function waitUntilReady(port: number, output: () => string): Promise<void>
   throw new Error(`the server was not ready in ${READY_MS} ms:\n${output()}`);
 }
 
-export function connect(port: number, headers: Headers = {}): Connection {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+/** What a client needs to speak HTTPS: whom it trusts, and who it is. */
+export interface Trust {
+  readonly ca: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
+export function connect(port: number, headers: Headers = {}, trust?: Trust): Connection {
+  const kept = { keepAlive: true, maxSockets: 1 };
+  const agent = trust === undefined ? new Agent(kept) : new TlsAgent({ ...kept, ...trust });
   const send: Connection["send"] = (method, path, body, extra = {}) => {
     const isRaw = typeof body === "string" || body instanceof Uint8Array;
     const bytes = body === undefined ? undefined : Buffer.from(isRaw ? body : JSON.stringify(body));
@@ -152,7 +161,8 @@ export function connect(port: number, headers: Headers = {}): Connection {
 
 function exchange(options: object, bytes: Uint8Array | undefined): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(options, (incoming) => {
+    const isTls = (options as { agent?: Agent }).agent instanceof TlsAgent;
+    const outgoing = (isTls ? requestTls : request)(options, (incoming) => {
       const parts: Buffer[] = [];
       incoming.on("data", (part: Buffer) => parts.push(part));
       incoming.on("error", reject);

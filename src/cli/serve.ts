@@ -66,7 +66,7 @@ async function serve(config: Config): Promise<ExitCode> {
     },
   });
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;
-  const url = `http://${host}:${server.port}`;
+  const url = `${config.tlsCert === undefined ? "http" : "https"}://${host}:${server.port}`;
   const { threads, linkers } = config;
   const about = { url, version, engine: engine.variant.name, threads, linkers };
   log.info(about, `omendb ${version} listens on ${url}`);

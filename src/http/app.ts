@@ -110,8 +110,8 @@ function isAnsweredAtStart(name: OperationName): boolean {
 }
 
 /** What every request has before anything can refuse it. */
-function begin(requestLog: RequestLog, { control }: AppParts): RequestHandler {
-  const safeHeaders = recordHeaders();
+function begin(requestLog: RequestLog, { control, config }: AppParts): RequestHandler {
+  const safeHeaders = recordHeaders(config.tlsCert !== undefined);
   const prefix = randomBytes(6).toString("base64url");
   let requestCount = 0;
 
@@ -148,7 +148,7 @@ function refuseMisled({ headers, httpVersion }: Request): void {
 }
 
 /** Helmet sets the same headers on every answer, so it is asked once. */
-function recordHeaders(): [string, string][] {
+function recordHeaders(isTls: boolean): [string, string][] {
   const headers = new Map<string, string>();
   const recorder = {
     setHeader: (name: string, value: string) => headers.set(name, value),
@@ -164,7 +164,8 @@ function recordHeaders(): [string, string][] {
     // Who may read an answer is said by CORS.
     crossOriginResourcePolicy: { policy: "cross-origin" },
     originAgentCluster: false,
-    strictTransportSecurity: false,
+    // A browser that has been here over HTTPS stays with it. Behind a proxy, the proxy says so.
+    strictTransportSecurity: isTls,
     xDnsPrefetchControl: false,
     xDownloadOptions: false,
     xFrameOptions: { action: "deny" },

@@ -3,12 +3,20 @@
  * whose bytes are no HTTP, and how to stop without cutting off an answer.
  */
 import { randomUUID } from "node:crypto";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from "node:http";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
 import type { Express, Response } from "express";
 import type { Config } from "../config.ts";
 import { type ErrorCode, OmenError } from "../errors.ts";
 import { PROBLEM_TYPE, problemOf } from "./problem.ts";
+import { contextOf, type TlsTexts } from "./tls.ts";
 
 const HEADER_BYTES_MAX = 16 * 1024;
 const TIMEOUT_CHECK_MS = 500;
@@ -19,6 +27,8 @@ const STALLED_MS = 1000;
 export interface HttpServer {
   /** Not listening yet: the caller says where, and whether the port is shared. */
   readonly server: Server;
+  /** Later connections are spoken to with these; there have to be some from the start. */
+  setTls(texts: TlsTexts): void;
   /**
    * Stops accepting, lets requests in flight finish, and cuts those that are not done after
    * `deadlineMs`. Resolves with how many connections were cut.
@@ -26,8 +36,8 @@ export interface HttpServer {
   close(deadlineMs: number): Promise<number>;
 }
 
-export function createHttpServer(app: Express, config: Config): HttpServer {
-  const server = createServer({
+export function createHttpServer(app: Express, config: Config, tls?: TlsTexts): HttpServer {
+  const limits: ServerOptions = {
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: Math.min(config.headersTimeoutMs, config.requestTimeoutMs),
     // Node knows one time for all requests, and a stream of rows may take as long as it likes.
@@ -37,7 +47,8 @@ export function createHttpServer(app: Express, config: Config): HttpServer {
     noDelay: true,
     // The app refuses a request without one, in words.
     requireHostHeader: false,
-  });
+  };
+  const server = tls === undefined ? createServer(limits) : createHttps(limits, tls);
   server.maxConnections = config.connectionsMax;
   const answers = new Map<Socket, ServerResponse>();
   let isClosing = false;
@@ -53,7 +64,8 @@ export function createHttpServer(app: Express, config: Config): HttpServer {
   }
   const hurrying = setInterval(hurry, TIMEOUT_CHECK_MS).unref();
   server.on("close", () => clearInterval(hurrying));
-  server.on("connection", (socket) => socket.once("close", () => answers.delete(socket)));
+  const opened = tls === undefined ? "connection" : "secureConnection";
+  server.on(opened, (socket: Socket) => socket.once("close", () => answers.delete(socket)));
 
   function handle(request: IncomingMessage, response: ServerResponse): void {
     answers.set(request.socket, response);
@@ -78,7 +90,26 @@ export function createHttpServer(app: Express, config: Config): HttpServer {
     const stalled = setInterval(() => refuseStalled(answers, uploads), IDLE_CHECK_MS);
     return stop(server, deadlineMs).finally(() => clearInterval(stalled));
   }
-  return { server, close };
+  return {
+    server,
+    setTls(texts) {
+      if (tls !== undefined) (server as TlsServer).setSecureContext(contextOf(texts));
+    },
+    close,
+  };
+}
+
+/** A handshake may take as long as headers may. */
+function createHttps(limits: ServerOptions, tls: TlsTexts): TlsServer {
+  const isMutual = tls.ca !== undefined;
+  return createTlsServer({
+    ...limits,
+    ...contextOf(tls),
+    ALPNProtocols: ["http/1.1"],
+    handshakeTimeout: limits.headersTimeout,
+    requestCert: isMutual,
+    rejectUnauthorized: isMutual,
+  });
 }
 
 /** A body that has ceased to come must not keep the process from ending. */
@@ -124,7 +155,9 @@ function refuse(
   answer: ServerResponse | undefined,
 ): void {
   const isAnswered = answer?.headersSent === true && !answer.writableFinished;
-  if (error.code === "ECONNRESET" || !socket.writable || isAnswered) {
+  // Anything but HTTP's own errors means that the connection is gone, or never came to be.
+  const isOfHttp = /^(HPE_|ERR_HTTP_|STALLED)/.test(error.code ?? "");
+  if (!isOfHttp || !socket.writable || isAnswered) {
     socket.destroy();
     return;
   }

@@ -1,7 +1,6 @@
 /** The worker threads of a server, and what is said between them and the main thread. */
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
-import type { AccessTexts } from "../access/access.ts";
 import type { Health } from "../collections/database.ts";
 import type { ControlMemory } from "./control.ts";
 import {
@@ -14,6 +13,7 @@ import {
   type WorkerStart,
 } from "./messages.ts";
 import type { ServerParts } from "./supervisor.ts";
+import type { WatchedTexts } from "./watched.ts";
 import type { Writer } from "./writer.ts";
 
 export interface Member {
@@ -30,7 +30,7 @@ export class Crew {
   readonly #parts: ServerParts;
   readonly #control: ControlMemory;
   /** What listeners start with. */
-  readonly #texts: AccessTexts;
+  readonly #texts: WatchedTexts;
   readonly #members: Member[] = [];
   /** Notices that some threads have not taken up yet: how many, by ticket. */
   readonly #untaken = new Map<number, { left: number; resolve(): void }>();
@@ -38,7 +38,7 @@ export class Crew {
   #isClosing = false;
   ask!: (request: Request) => ReturnType<Writer["handle"]>;
 
-  constructor(parts: ServerParts, control: ControlMemory, texts: AccessTexts) {
+  constructor(parts: ServerParts, control: ControlMemory, texts: WatchedTexts) {
     this.#parts = parts;
     this.#control = control;
     this.#texts = texts;
@@ -83,7 +83,7 @@ export class Crew {
   }
 
   /** Hands changed texts to the listeners. */
-  reload(texts?: AccessTexts): void {
+  reload(texts?: WatchedTexts): void {
     for (const member of this.#members) {
       if (member.role === "listenerWorker") this.#say(member, { kind: "reload", texts });
     }

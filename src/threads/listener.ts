@@ -6,7 +6,7 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
-import { Access, type AccessTexts } from "../access/access.ts";
+import { Access } from "../access/access.ts";
 import type { Catalog } from "../collections/catalog.ts";
 import type { Config } from "../config.ts";
 import { Desk } from "../engine/desk.ts";
@@ -19,6 +19,7 @@ import { createHttpServer } from "../http/server.ts";
 import type { ControlMemory } from "./control.ts";
 import { Gateway } from "./gateway.ts";
 import type { Answer, Request } from "./messages.ts";
+import type { WatchedTexts } from "./watched.ts";
 
 /** Of all bodies that one thread gathers at a time, in largest bodies. */
 const GATHERED_BODIES = 8;
@@ -30,7 +31,7 @@ export interface ListenerParts {
   readonly desk: WebAssembly.Module;
   readonly version: string;
   readonly log: Logger;
-  readonly texts: AccessTexts;
+  readonly texts: WatchedTexts;
   /** Whether other threads listen on the same port. */
   readonly sharesPort: boolean;
   ask(request: Request): Promise<Answer>;
@@ -45,7 +46,7 @@ export interface Listener {
    */
   close(): Promise<number>;
   /** Takes changed texts of files up, and opens the files it writes anew. */
-  reload(texts?: AccessTexts): void;
+  reload(texts?: WatchedTexts): void;
 }
 
 export function createListener(parts: ListenerParts): Listener {
@@ -59,7 +60,7 @@ export function createListener(parts: ListenerParts): Listener {
   const access = new Access(config, parts.texts);
   const audit = createAudit(config, log);
   const app = createApp({ access, audit, database, config, control, bodies, version, log });
-  const { server, close } = createHttpServer(app, config);
+  const { server, setTls, close } = createHttpServer(app, config, parts.texts.tls);
   const unwatch = watchLag(control, catalog.thread.worker);
 
   async function listen(port: number): Promise<number> {
@@ -77,6 +78,7 @@ export function createListener(parts: ListenerParts): Listener {
     listen,
     reload(texts = {}) {
       access.take(texts);
+      if (texts.tls !== undefined) setTls(texts.tls);
       audit.reopen();
     },
     close() {

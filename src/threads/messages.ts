@@ -2,13 +2,13 @@
  * What threads say to each other. Collections travel as their shared memories; frames change hands,
  * they are not copied.
  */
-import type { AccessTexts } from "../access/access.ts";
 import type { CollectionParts, ShardMemories, Thread } from "../collections/collection.ts";
 import type { CollectionSettings, Health, Terms, WriteMode } from "../collections/database.ts";
 import type { First } from "../collections/ledger.ts";
 import type { Config } from "../config.ts";
 import type { Variant } from "../engine/variant.ts";
 import { type ErrorCode, OmenError } from "../errors.ts";
+import type { WatchedTexts } from "./watched.ts";
 
 /** What a worker thread is started with. */
 export interface WorkerStart {
@@ -19,7 +19,7 @@ export interface WorkerStart {
   readonly desk: WebAssembly.Module;
   readonly version: string;
   /** Of the files that say who may call. */
-  readonly texts: AccessTexts;
+  readonly texts: WatchedTexts;
   /** The thread's index in every shard. */
   readonly worker: number;
   readonly collections: readonly CollectionParts[];
@@ -69,7 +69,7 @@ export type ToWorker =
   | { readonly kind: "answer"; readonly ticket: number; readonly answer: Answer }
   | { readonly kind: "refusal"; readonly ticket: number; readonly error: PlainError }
   | { readonly kind: "listen"; readonly port: number }
-  | { readonly kind: "reload"; readonly texts?: AccessTexts }
+  | { readonly kind: "reload"; readonly texts?: WatchedTexts }
   | { readonly kind: "close" };
 
 export type FromWorker =
