@@ -1,0 +1,79 @@
+// Makes the published package in build/package: sources compiled to JavaScript with their types, since Node
+// strips no types under node_modules; the engine's builds; and a package.json without what only a checkout needs.
+// It mirrors the tree, src/ as dist/, so that every relative path means the same. `npm pack ./build/package` packs it.
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const target = join(root, "build", "package");
+const VARIANTS = ["relaxed-shared", "plain-shared", "relaxed", "plain"];
+const ENTRIES = { ".": "index", "./client": "client/index", "./browser": "browser" };
+
+function compile() {
+  const config = join(root, "build", "tsconfig.package.json");
+  const compilerOptions = {
+    ...{ noEmit: false, outDir: "./package", rootDir: "..", declaration: true },
+    ...{ rewriteRelativeImportExtensions: true, types: ["node"] },
+  };
+  writeFileSync(
+    config,
+    JSON.stringify({ extends: "../tsconfig.json", include: ["../src"], compilerOptions }),
+  );
+  const tsc = join(root, "node_modules", ".bin", "tsc");
+  const { status } = spawnSync(tsc, ["--project", config], { stdio: ["ignore", 2, 2] });
+  rmSync(config);
+  if (status !== 0) process.exit(1);
+  renameSync(join(target, "src"), join(target, "dist"));
+  chmodSync(join(target, "dist", "cli.js"), 0o755);
+}
+
+function copy() {
+  mkdirSync(join(target, "build"));
+  for (const name of VARIANTS) {
+    copyFileSync(join(root, "build", `${name}.wasm`), join(target, "build", `${name}.wasm`));
+  }
+  for (const name of ["README.md", "CHANGELOG.md", "LICENSE"]) {
+    copyFileSync(join(root, name), join(target, name));
+  }
+}
+
+function describe() {
+  const { name, version, description, license, type, engines, dependencies } = JSON.parse(
+    readFileSync(join(root, "package.json"), "utf8"),
+  );
+  const entries = Object.entries(ENTRIES).filter(([, file]) =>
+    existsSync(join(target, "dist", `${file}.js`)),
+  );
+  const exports = Object.fromEntries(
+    entries.map(([path, file]) => [
+      path,
+      { types: `./dist/${file}.d.ts`, default: `./dist/${file}.js` },
+    ]),
+  );
+  const packed = {
+    ...{ name, version, description, license, type, engines },
+    keywords: ["vector", "database", "search", "hnsw", "wasm", "embeddings"],
+    bin: { omendb: "dist/cli.js" },
+    exports: { ...exports, "./wasm/*": "./build/*", "./package.json": "./package.json" },
+    files: ["dist", "assembly", "build", "CHANGELOG.md"],
+    dependencies,
+  };
+  writeFileSync(join(target, "package.json"), `${JSON.stringify(packed, null, 2)}\n`);
+}
+
+rmSync(target, { recursive: true, force: true });
+mkdirSync(target, { recursive: true });
+compile();
+copy();
+describe();
