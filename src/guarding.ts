@@ -22,6 +22,7 @@ export interface GuardConfig {
   readonly tlsCa?: string;
   readonly auditLog?: string;
   readonly rateLimit: number;
+  readonly vectorRateLimit: number;
 }
 
 interface GuardSetting {
@@ -100,6 +101,10 @@ export const GUARD_SETTINGS: Record<string, GuardSetting> = {
   RATE_LIMIT: {
     ...{ key: "rateLimit", byDefault: "0", kind: wholeNumber(0, 1_000_000) },
     help: "requests a second for each key or address; 0 is off",
+  },
+  VECTOR_RATE_LIMIT: {
+    ...{ key: "vectorRateLimit", byDefault: "0", kind: wholeNumber(0, 10_000_000) },
+    help: "vectors written or searched for a second, for each key or address; 0 is off",
   },
 };
 

@@ -4,8 +4,15 @@ import { expect } from "chai";
 import { Windows } from "../src/http/windows.ts";
 import { ControlMemory } from "../src/threads/control.ts";
 import { closeDoors, openDoor } from "./httpDoor.ts";
+import { makeKeyring } from "./keyring.ts";
 
 const KEY = "the key, with spaces";
+
+/** So that no window ends on the way. */
+async function startOfSecond(control: ControlMemory): Promise<void> {
+  const { msLeft } = new Windows(control.requestCells, control.seed, 1000).add("nobody");
+  await new Promise((resolve) => setTimeout(resolve, msLeft + 20));
+}
 
 describe("http keys", () => {
   afterEach(closeDoors);
@@ -81,9 +88,7 @@ describe("http rate limit", () => {
       (await openDoor(settings, { control })).connect(),
       (await openDoor(settings, { control })).connect(),
     ];
-    // Starts with a fresh second, so that no window ends on the way.
-    const { msLeft } = new Windows(control.requestCells, control.seed, 1000).add("nobody");
-    await new Promise((resolve) => setTimeout(resolve, msLeft + 20));
+    await startOfSecond(control);
     const answers = await Promise.all(
       Array.from({ length: 80 }, (_, turn) => clients[turn % 2]!.get("/stats")),
     );
@@ -98,6 +103,67 @@ describe("http rate limit", () => {
     expect((await clients[0]!.get("/health")).status).to.equal(200);
     await new Promise((resolve) => setTimeout(resolve, 1100));
     expect((await clients[0]!.get("/stats")).status).to.equal(200);
+  });
+
+  it("counts vectors over two listeners, batches whole, and never more than a second has", async () => {
+    const control = new ControlMemory();
+    const settings = { VECTOR_RATE_LIMIT: 500 };
+    const clients = [
+      (await openDoor(settings, { control })).connect(),
+      (await openDoor(settings, { control })).connect(),
+    ];
+    const vectors = (count: number) =>
+      Array.from({ length: count }, (_, index) => ({ id: index, vector: [index, 1] }));
+    await startOfSecond(control);
+    const answers = await Promise.all(
+      Array.from({ length: 16 }, (_, turn) =>
+        clients[turn % 2]!.post("/vectors/batch", { vectors: vectors(49) }),
+      ),
+    );
+    const passed = answers.filter(({ status }) => status === 200);
+    // Ten batches of 49 fit into 500, an eleventh does not, and ten single rows are left.
+    expect(passed).to.have.length(10);
+    const refused = answers.find(({ status }) => status === 429)!;
+    expect(refused.body).to.include({ code: "RATE_LIMITED" });
+    expect(refused.headers["retry-after"]).to.equal("1");
+    expect(refused.headers["ratelimit-policy"]).to.equal('"vectors"; q=500; w=1');
+    const singles = await Promise.all(
+      Array.from({ length: 20 }, (_, turn) =>
+        turn % 2
+          ? clients[turn % 2]!.post("/search", { vector: [1, 1] })
+          : clients[turn % 2]!.post("/vectors/add", { id: "x", vector: [1, 1] }),
+      ),
+    );
+    expect(singles.filter(({ status }) => status === 200)).to.have.length(10);
+    const large = await clients[0]!.post("/vectors/batch", { vectors: vectors(501) });
+    expect([large.status, large.body.code]).to.deep.equal([413, "BODY_TOO_LARGE"]);
+    const lines = vectors(1200).map((row) => JSON.stringify(row));
+    const begunAt = performance.now();
+    const type = { "content-type": "application/x-ndjson" };
+    const streamed = await clients[1]!.send("POST", "/vectors/batch", lines.join("\n"), type);
+    expect(streamed.body).to.include({ accepted: 1200 });
+    // 500 a second: the last of 1,200 come two seconds after the first at the earliest.
+    expect(performance.now() - begunAt).to.be.above(1000);
+  });
+
+  it("is the key's own where the key file says so", async () => {
+    const { text, keys } = makeKeyring([
+      { name: "slow", role: "reader", rate_limit: 3 },
+      { name: "free", role: "reader", rate_limit: 0 },
+      { name: "usual", role: "writer", vector_rate_limit: 5 },
+    ]);
+    const settings = { KEYS_FILE: "keys.json", RATE_LIMIT: 6 };
+    const door = await openDoor(settings, { texts: { keys: text } });
+    await startOfSecond(door.control);
+    const passedOf = async (key: string, body: object, path: string) => {
+      const client = door.connect({ "x-api-key": key });
+      const answers = await Promise.all(Array.from({ length: 9 }, () => client.post(path, body)));
+      return answers.filter(({ status }) => status === 200).length;
+    };
+    const search = { vector: [1] };
+    expect(await passedOf(keys.slow!, search, "/search")).to.equal(3);
+    expect(await passedOf(keys.free!, search, "/search")).to.equal(9);
+    expect(await passedOf(keys.usual!, search, "/search")).to.equal(5);
   });
 
   it("is off by default", async () => {

@@ -18,7 +18,7 @@ import { COLLECTION_PATTERN, type Grant, ROLES, type Role } from "./grant.ts";
 export const KEYS_MAX = 10_000;
 export const KEY_FILE_BYTES_MAX = 8 * 1024 * 1024;
 const COLLECTIONS_MAX = 1000;
-const RATE_MAX = 1_000_000;
+const RATE_MAX = 10_000_000;
 /** Tells people and scanners of leaked secrets what it is. */
 const KEY_PREFIX = "omendb_";
 const KEY_BYTES = 32;

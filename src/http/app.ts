@@ -19,7 +19,7 @@ import type { Audit } from "./audit.ts";
 import { createGate, createGuard, refuseKeyInUrl } from "./auth.ts";
 import { allowOrigins } from "./cors.ts";
 import type { Door, Handlers } from "./door.ts";
-import { createRateLimit } from "./limits.ts";
+import { createRateLimit, createVectorLimit } from "./limits.ts";
 import { createRequestLog, type RequestLog } from "./log.ts";
 import { createMetrics, NO_OPERATION, observeRequest } from "./metrics.ts";
 import { methodsAt, type OperationName, operationNames, operationOf } from "./operations.ts";
@@ -31,7 +31,7 @@ import { snapshotRoutes } from "./routes/snapshots.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { vectorRoutes } from "./routes/vectors.ts";
 
-export interface AppParts extends Door {
+export interface AppParts extends Omit<Door, "vectorLimit"> {
   readonly log: Logger;
   readonly access: Access;
   readonly audit: Audit;
@@ -43,13 +43,14 @@ const REQUEST_ID = /^[\w.:+/=-]{1,128}$/;
 export function createApp(parts: AppParts): Express {
   const { database, config, control, version, access, audit } = parts;
   const metrics = createMetrics(database, control, version);
+  const door: Door = { ...parts, vectorLimit: createVectorLimit(config, control) };
   const handlers: Handlers<OperationName> = {
-    ...searchRoutes(parts),
-    ...vectorRoutes(parts),
-    ...scrollRoutes(parts),
-    ...collectionRoutes(parts),
-    ...snapshotRoutes(parts),
-    ...systemRoutes(parts, metrics),
+    ...searchRoutes(door),
+    ...vectorRoutes(door),
+    ...scrollRoutes(door),
+    ...collectionRoutes(door),
+    ...snapshotRoutes(door),
+    ...systemRoutes(door, metrics),
   };
   const requestLog = createRequestLog(parts.log);
   const guard = createGuard(access, control);

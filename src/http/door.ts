@@ -6,6 +6,7 @@ import type { CollectionSettings, CollectionView, Database } from "../collection
 import type { Config } from "../config.ts";
 import { OmenError } from "../errors.ts";
 import type { BodyReader, ScannedBody } from "./body.ts";
+import type { VectorLimit } from "./limits.ts";
 import type { Control } from "./meters.ts";
 import type { OperationName } from "./operations.ts";
 import { COLLECTION_NAME } from "./schemas.ts";
@@ -15,6 +16,7 @@ export interface Door {
   readonly config: Config;
   readonly control: Control;
   readonly bodies: Pick<BodyReader, "read" | "gather" | "lines">;
+  readonly vectorLimit: VectorLimit;
   readonly version: string;
 }
 

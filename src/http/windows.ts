@@ -40,13 +40,27 @@ export class Windows {
 
   /** Counts one more for the key, or `by`. `nowMs` is of the process's monotonic clock. */
   add(key: string, by = 1, nowMs = monotonicMs()): Hits {
+    return this.change(key, nowMs, (count) => count + by);
+  }
+
+  /** Counts `by` if the count stays within `limit`, else nothing; `taken` is what was counted. */
+  take(key: string, by: number, limit: number, nowMs = monotonicMs()): Hits & { taken: number } {
+    let taken = 0;
+    const hits = this.change(key, nowMs, (count) => {
+      taken = count + by <= limit ? by : 0;
+      return count + taken;
+    });
+    return { ...hits, taken };
+  }
+
+  private change(key: string, nowMs: number, changed: (count: number) => number): Hits {
     const line = (hash(key, this.seed) % (this.cells.length / LINE_CELLS)) * LINE_CELLS;
     const fingerprint = hash(key, ~this.seed) & 0xff_ffff;
     const now = Math.floor(nowMs / this.windowMs);
     const msLeft = (now + 1) * this.windowMs - nowMs;
     for (;;) {
       const found = this.find(line, fingerprint, now & WINDOW_MASK);
-      const count = Math.min(COUNT_MAX, Math.max(0, found.count + by));
+      const count = Math.min(COUNT_MAX, Math.max(0, changed(found.count)));
       const next = pack(fingerprint, found.window, count);
       if (Atomics.compareExchange(this.cells, found.cell, found.seen, next) === found.seen) {
         return { count, msLeft };

@@ -40,7 +40,7 @@ const NOTHING: SearchAnswer = {
 };
 
 export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
-  const { bodies, control } = door;
+  const { bodies, control, vectorLimit } = door;
   /** Only ever filled and emptied without a turn between, so all searches of a thread share it. */
   const shared = new JsonText();
 
@@ -66,6 +66,7 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
     const begunAtMs = performance.now();
     const collection = collectionOf(door, request);
     const query = queryOf(body, scanned, collection, "");
+    vectorLimit.spend(request, 1);
     const { hits, explanation } = await find(collection, query);
     const isLong = hits.length > SLICE_HITS;
     const text = isLong ? new JsonText() : shared;
@@ -106,6 +107,7 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
         const queries = body.searches.map((search, index) =>
           queryOf(search, scanned, collection, `/searches/${index}`),
         );
+        vectorLimit.spend(request, queries.length);
         const text = new JsonText().text('{"results":[');
         const explanations: (Explanation | null)[] = [];
         let sliceBegunAtMs = begunAtMs;

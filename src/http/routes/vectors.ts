@@ -48,7 +48,7 @@ const checkGet = validator(GetBody);
 const checkDelete = validator(DeleteBody);
 
 export function vectorRoutes(door: Door): Handlers<Names> {
-  const { bodies, database, control } = door;
+  const { bodies, database, control, vectorLimit } = door;
   const { metric } = door.config;
   /** For answers that are written without a turn between. */
   const shared = new JsonText();
@@ -93,7 +93,10 @@ export function vectorRoutes(door: Door): Handlers<Names> {
       mode,
       check: checkRow,
       settings: (vector, id) => settingsFor(collection, metric, vector, "/vector", id),
-      put: async (rows, onRead, onSent) => (await put(request, rows, onRead, onSent)).sequence,
+      put: async (rows, onRead, onSent) => {
+        await vectorLimit.wait(request, rows.ids.length);
+        return (await put(request, rows, onRead, onSent)).sequence;
+      },
     });
     const counts = `"count":${accepted},"accepted":${accepted}`;
     sendJson(response, `{"status":"ok",${counts},"sequence":${sequence}}`);
@@ -104,6 +107,7 @@ export function vectorRoutes(door: Door): Handlers<Names> {
       withBody(door, request, response, checkAdd, async (body, scanned) => {
         const expected = expectedBy(request);
         const rows = rowToWrite(body, scanned, collectionOf(door, request), metric);
+        vectorLimit.spend(request, 1);
         const { sequence } = await write((once) =>
           put(request, { ...rows, expected, once }, () => scanned.release()),
         );
@@ -123,6 +127,7 @@ export function vectorRoutes(door: Door): Handlers<Names> {
         const collection = collectionOf(door, request);
         const rows = await rowsToWrite(body, scanned, checkRow, collection, metric);
         const count = rows.ids.length;
+        vectorLimit.spend(request, count);
         const { sequence } = await write((once) =>
           put(request, { ...rows, once }, () => scanned.release()),
         );
@@ -146,6 +151,7 @@ export function vectorRoutes(door: Door): Handlers<Names> {
         const expected = expectedBy(request)?.[0];
         const patch = patchToMerge(body, scanned, collectionOf(door, request), id);
         scanned.release();
+        vectorLimit.spend(request, 1);
         const name = collectionName(request);
         const { sequence } = await write((once) =>
           patchRow(database, name, id, patch, expected, once),
