@@ -1,5 +1,5 @@
 /** The command line, each command in a process of its own. */
-import { cp, mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -94,10 +94,11 @@ describe("omendb wal inspect", () => {
   it("shows each segment of every log below the path", async () => {
     const { code, stdout } = await runCommand(["wal", "inspect", folder]);
     expect(code).to.equal(0);
-    expect(stdout).to.match(/wal-0000000000000001\.log\s+368 bytes\s+1\s+3\s+3\s+3\s+sound/);
+    expect(stdout).to.match(/wal-0000000000000001\.log\s+\d+ bytes\s+1\s+4\s+4\s+4\s+sound/);
     const { log } = await inspect();
     expect(log.folder).to.equal(join(folder, "default"));
-    expect(log.segments[0]).to.include({ bytes: 368, frames: 3, rows: 3, lastSequence: 3 });
+    const { size: bytes } = await stat(segment());
+    expect(log.segments[0]).to.include({ bytes, frames: 4, rows: 4, lastSequence: 4 });
   });
 
   it("tells a torn end from damage", async () => {
