@@ -12,12 +12,10 @@ import * as Reading from "./columns/read";
 import * as Scanning from "./columns/scan";
 import * as Filtered from "./filtered";
 import * as Check from "./graph/check";
-import * as Repair from "./graph/repair";
 import * as Kernel from "./kernels/codes";
 import * as Lane from "./kernels/lanes";
 import * as L from "./layout";
 import * as Range from "./range";
-import * as Readers from "./readers";
 import * as Row from "./row";
 import * as Scan from "./scan";
 import * as Slots from "./slots";
@@ -28,6 +26,7 @@ export { formatColumns } from "./columns/regions";
 export { crc32c, crc32cInit } from "./crc32c";
 export { jsonStep } from "./json";
 export { jsonLine } from "./json/lines";
+export { forget, pin, repair, takeFreed, unrepaired } from "./going";
 export { format } from "./regions";
 
 /** Address of a worker's area; its picture is in layout.ts. */
@@ -64,38 +63,6 @@ export function publishRow(slot: u32, previous: u32, sequence: f64): void {
 /** Writer only. */
 export function retireRow(slot: u32, sequence: f64): void {
   Slots.retireRow(slot, <u64>sequence);
-}
-
-/** Writer only: a slot that came back, NO_SLOT when none did; the caller frees its record. */
-export function takeFreed(): u32 {
-  return Slots.takeFreed();
-}
-
-/**
- * The thread's oldest reader is at `snapshot`, 0 for none. False: too old, take a newer one and pin
- * that.
- */
-export function pin(worker: u32, snapshot: f64): bool {
-  return Readers.pin(Worker.of(worker), <u64>snapshot);
-}
-
-/** Linkers: `published` is the collection's sequence; what no reader is owed may be repaired. */
-export function forget(published: f64): void {
-  Readers.forget(<u64>published);
-}
-
-/** Dead rows that the graph still has to be repaired around. */
-export function unrepaired(): u32 {
-  return Repair.unrepaired();
-}
-
-/**
- * Linkers: a step of repairing around dead rows, about `budget` rows' worth; `now` is a clock in
- * milliseconds. Returns 0 when there is nothing to do, 1 when something was done, 2 when the step
- * waits for other threads.
- */
-export function repair(worker: u32, budget: u32, now: u32): u32 {
-  return Repair.repair(Worker.of(worker), budget, now);
 }
 
 export function tailLength(): u32 {
@@ -155,6 +122,26 @@ export function search(worker: u32, ef: u32, candidates: u32, snapshot: f64, k: 
   const own = Worker.of(worker);
   own.snapshot = <u64>snapshot;
   return Scan.search(own, ef, candidates, k);
+}
+
+/**
+ * The same, as if the row in the slot `without` were not there: how a stranger like it would be
+ * answered.
+ */
+export function searchWithout(
+  worker: u32,
+  ef: u32,
+  candidates: u32,
+  snapshot: f64,
+  k: u32,
+  without: u32,
+): u32 {
+  const own = Worker.of(worker);
+  own.without = without;
+  own.snapshot = <u64>snapshot;
+  const count = Scan.search(own, ef, candidates, k);
+  own.without = L.NO_SLOT;
+  return count;
 }
 
 export function scan(worker: u32, from: u32, to: u32, k: u32, filtered: bool, snapshot: f64): u32 {

@@ -49,6 +49,8 @@ export class Worker {
   snapshot: u64;
   inverseNorm: f64;
   codesEpoch: u32;
+  /** A row that this thread's walks pass by as if it were not there; NO_SLOT for none. */
+  without: u32;
   /** Odd while this thread walks the graph (readers.ts). */
   walking: u32;
   /** What `walking` was when a repair began to wait for it. */
@@ -111,6 +113,7 @@ export class Worker {
     at += L.RESULT_BYTES * L.POOL_MAX;
     own.visited =
       changetype<usize>(own) + <usize>Worker.fixedBytes(header().vectorStride, header().codeBytes);
+    own.without = L.NO_SLOT;
     own.bitmap = header().bitmapBase + <usize>worker * header().bitmapStride;
   }
 }

@@ -34,7 +34,7 @@ export function descend<S>(worker: Worker, from: u32, level: u32, target: u32): 
       for (let i: u32 = 0; i < count; i++) {
         const slot = linkAt(list, i);
         const key = changetype<S>(0).one(worker, slot);
-        if (key < bestKey) {
+        if (key < bestKey && slot != worker.without) {
           bestKey = key;
           best = slot;
           moved = true;
@@ -60,6 +60,7 @@ function offer(worker: Worker, key: u32, slot: u32): void {
 export function searchLayer<S>(worker: Worker, from: u32, ef: u32, level: u32): void {
   visitedReset(worker);
   poolReset(worker, ef);
+  if (worker.without != L.NO_SLOT) visit(worker, worker.without);
   visit(worker, from);
   poolInsert(worker, changetype<S>(0).one(worker, from), from, hasDied(from));
   walk<S>(worker, level);

@@ -55,6 +55,13 @@ export interface Explanation {
   readonly matching: number;
   readonly ef: number;
   readonly distances_computed: number;
+  /** When recall_target was given; `sample` is 0 before the server has measured. */
+  readonly recall?: {
+    readonly target: number;
+    readonly sample: number;
+    readonly estimate?: number;
+    readonly at_least?: number;
+  };
 }
 
 export interface SearchResult {

@@ -10,11 +10,15 @@
 import { Columns } from "../engine/columns.ts";
 import { Shard, type ShardSettings } from "../engine/shard.ts";
 import type { Variant } from "../engine/variant.ts";
+import { Calibration, CURVES_BASE, CURVES_BYTES } from "./calibration.ts";
+import { Calibrator } from "./calibrator.ts";
 import type {
   CollectionSettings,
   CollectionStats,
   CollectionView,
   MemoryBytes,
+  RecallQuery,
+  RecallReport,
   Row,
   ScrollQuery,
   SearchAnswer,
@@ -24,6 +28,7 @@ import { Ledger } from "./ledger.ts";
 import { Matcher } from "./matching.ts";
 import { readRow } from "./reading.ts";
 import { Readings } from "./readings.ts";
+import { measureRecall } from "./recall.ts";
 import { Rows } from "./rows.ts";
 import { scroll } from "./scroll.ts";
 import { search } from "./search.ts";
@@ -60,8 +65,8 @@ export interface Part {
   readonly columns: Columns;
 }
 
-// Shared state: the published sequence as u64, then words.
-export const STATE_BYTES = 64;
+// Shared state: the published sequence as u64, then words, then the curves of recall.
+export const STATE_BYTES = CURVES_BASE + CURVES_BYTES;
 const SEQUENCE = 0;
 /** Rows whose frames are admitted but not applied. */
 const ADMITTED = 2;
@@ -83,6 +88,8 @@ export class Collection implements CollectionView {
   readonly ledger = new Ledger();
   readonly matcher = new Matcher(this);
   readonly readings = new Readings(this);
+  readonly calibration: Calibration;
+  readonly calibrator = new Calibrator(this);
   readonly #memories: ShardMemories[] = [];
   readonly #state: SharedArrayBuffer;
   readonly #words: Int32Array;
@@ -93,8 +100,9 @@ export class Collection implements CollectionView {
     this.name = from.name;
     this.settings = from.settings;
     this.#state = from.state;
-    this.#words = new Int32Array(from.state);
-    this.#sequences = new BigInt64Array(from.state);
+    this.#words = new Int32Array(from.state, 0, CURVES_BASE / 4);
+    this.#sequences = new BigInt64Array(from.state, 0, 1);
+    this.calibration = new Calibration(from.state);
     for (const memories of from.shards) this.attach(memories);
   }
 
@@ -139,6 +147,11 @@ export class Collection implements CollectionView {
     return rows;
   }
 
+  /** Rows written and rows removed since the beginning. */
+  get changes(): number {
+    return this.parts.reduce((sum, { shard }) => sum + 2 * shard.written - shard.live, 0);
+  }
+
   admit(rows: number): void {
     Atomics.add(this.#words, ADMITTED, rows);
   }
@@ -153,6 +166,10 @@ export class Collection implements CollectionView {
 
   async scroll(query: ScrollQuery, onRow: (row: Row) => void): Promise<string | undefined> {
     return scroll(this, query, onRow);
+  }
+
+  async recall(query: RecallQuery): Promise<RecallReport> {
+    return measureRecall(this, query);
   }
 
   get(id: string): Row | undefined {

@@ -51,6 +51,8 @@ export interface SearchQuery {
   readonly vector: Float32Array;
   readonly k: number;
   readonly ef?: number;
+  /** In place of `ef`: the recall that the walk should have, 0..1; at 1 it is the exact scan. */
+  readonly recallTarget?: number;
   readonly exact: boolean;
   readonly maxDistance?: number;
   readonly filter?: Filter;
@@ -74,9 +76,50 @@ export interface Explanation {
   readonly matching: number;
   readonly ef: number;
   readonly distancesComputed: number;
+  /** When a recall was asked for. */
+  readonly recall?: RecallEstimate;
   /** Rows whose JSON had to be read, and for which paths; left out when there were none. */
   readonly unsure?: number;
   readonly unread?: readonly string[];
+}
+
+/** What is known of the recall of a search without a filter at the width that was chosen. */
+export interface RecallEstimate {
+  readonly target: number;
+  /** Rows that it was measured with; 0 before the first calibration. */
+  readonly sample: number;
+  /** Their mean, and what it is at least with 95 % confidence; unknown without a sample. */
+  readonly recall?: number;
+  readonly atLeast?: number;
+}
+
+export interface RecallQuery {
+  /** Rows to try. */
+  readonly sample: number;
+  readonly k: number;
+  /** Asked now and then: nobody waits for it any more. */
+  isAbandoned?(): boolean;
+}
+
+/** Recall as measured on living rows, each taken for a question that is not there itself. */
+export interface RecallReport {
+  /** Rows that could be tried. */
+  readonly sample: number;
+  readonly curve: readonly {
+    readonly ef: number;
+    readonly recall: number;
+    readonly atLeast: number;
+    readonly distances: number;
+    readonly p50Ms: number;
+  }[];
+  /** How a search for such a recall is done now; without an ef it is the exact scan. */
+  readonly targets: readonly { readonly target: number; readonly ef: number | undefined }[];
+  /** What the targets go by; missing until linkers have measured for the first time. */
+  readonly calibration?: {
+    readonly sample: number;
+    readonly rows: number;
+    readonly ageSeconds: number;
+  };
 }
 
 export interface SearchAnswer {
@@ -146,6 +189,8 @@ export interface CollectionView {
    * once, whatever else is written meanwhile. Throws OmenError INVALID_CURSOR.
    */
   scroll(query: ScrollQuery, onRow: (row: Row) => void): Promise<string | undefined>;
+  /** Measures now: it takes an exact scan for each row of the sample. */
+  recall(query: RecallQuery): Promise<RecallReport>;
   stats(): CollectionStats;
 }
 

@@ -6,6 +6,7 @@
  * scans and filters go in slices, between which the thread serves others.
  */
 import { OmenError } from "../errors.ts";
+import { exactly } from "./calibration.ts";
 import type { Collection, Part } from "./collection.ts";
 import {
   type Candidate,
@@ -65,14 +66,16 @@ async function searchAt(
 ): Promise<SearchAnswer | undefined> {
   const matched = query.filter && (await collection.matcher.match(query.filter));
   const matching = matched ? matched.count : collection.live;
+  const target = query.ef === undefined ? query.recallTarget : undefined;
+  const aim = target === undefined ? undefined : collection.calibration.aim(target, query.k);
   const course: Course = {
     query,
     snapshot,
     matched,
     plan: plan({
       k: query.k,
-      ef: query.ef ?? collection.settings.efSearch,
-      exact: query.exact,
+      ef: query.ef ?? aim?.ef ?? collection.settings.efSearch,
+      exact: query.exact || (aim !== undefined && aim.ef === undefined),
       matching,
       live: collection.live,
       filtered: matched !== undefined,
@@ -97,11 +100,13 @@ async function searchAt(
   }
   const hits = describe(collection.settings.metric, found, course);
   if (course.hasMoved) return undefined;
+  const isExact = strategy === "exact" && !course.plan.isByCodes;
   const explanation = {
     strategy,
     matching,
     ef: course.plan.ef,
     distancesComputed: course.distances,
+    ...(aim && { recall: isExact ? exactly(aim.estimate.target) : aim.estimate }),
     ...(matched?.unsure && { unsure: matched.unsure, unread: matched.unread }),
   };
   return { hits, explanation };

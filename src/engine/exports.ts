@@ -36,6 +36,14 @@ export interface EngineExports extends DeskExports {
   isReencoding(): number;
   reencode(count: number): number;
   search(worker: number, ef: number, candidates: number, snapshot: number, k: number): number;
+  searchWithout(
+    worker: number,
+    ef: number,
+    candidates: number,
+    snapshot: number,
+    k: number,
+    without: number,
+  ): number;
   scan(
     worker: number,
     from: number,

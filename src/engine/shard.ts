@@ -138,6 +138,17 @@ export class Shard {
     return this.engine.search(this.worker, ef, candidates, snapshot, k);
   }
 
+  /** The same, as if the row in the slot `without` were not there. */
+  searchWithout(
+    ef: number,
+    candidates: number,
+    snapshot: number,
+    k: number,
+    without: number,
+  ): number {
+    return this.engine.searchWithout(this.worker, ef, candidates, snapshot, k, without);
+  }
+
   /** Exact scan of slots from..to; with a bitmap, of the slots whose bit is set. */
   scan(from: number, to: number, k: number, snapshot: number, bitmap?: Bitmap): number {
     if (bitmap) this.hold(bitmap);
@@ -243,6 +254,16 @@ export class Shard {
     const word = (offset: number) => Atomics.load(this.#u32, offset >>> 2);
     if (this.tail > 0 || this.unrepaired > 0 || word(L.HEADER_REPAIR_PHASE) !== 0) return false;
     return word(L.HEADER_REACHED_TAIL) === word(L.HEADER_TAIL_HEAD);
+  }
+
+  /** The slot that walks begin at; NO_SLOT while the graph is empty. */
+  get door(): number {
+    return Atomics.load(this.#u32, L.HEADER_ENTRY >>> 2);
+  }
+
+  /** Rows ever written, modulo 2^32. */
+  get written(): number {
+    return Atomics.load(this.#u32, L.HEADER_TAIL_END >>> 2);
   }
 
   /** Slots that wait for a new row. */

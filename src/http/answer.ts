@@ -5,7 +5,7 @@
  * Texts are joined before they become bytes, and a short answer never does: Node sends it as text.
  */
 import type { Response } from "express";
-import type { Explanation, Hit } from "../collections/database.ts";
+import type { Explanation, Hit, RecallEstimate } from "../collections/database.ts";
 import { OmenError } from "../errors.ts";
 import { isTurnOver, nextTurn } from "./door.ts";
 import type { VectorFormat } from "./schemas.ts";
@@ -108,10 +108,11 @@ export class JsonText {
   }
 
   explanation(explanation: Explanation): this {
-    const { strategy, matching, ef, distancesComputed, unsure, unread } = explanation;
+    const { strategy, matching, ef, distancesComputed, unsure, unread, recall } = explanation;
     const json =
       unsure === undefined ? "" : `,"json":{"rows":${unsure},"fields":${JSON.stringify(unread)}}`;
-    const distances = `"distances_computed":${distancesComputed}${json}`;
+    const aim = recall === undefined ? "" : `,"recall":${aimText(recall)}`;
+    const distances = `"distances_computed":${distancesComputed}${aim}${json}`;
     return this.text(`{"strategy":"${strategy}","matching":${matching},"ef":${ef},${distances}}`);
   }
 
@@ -175,4 +176,8 @@ export function sendJson(response: Response, body: string, status = 200): void {
 /** Milliseconds since `startedAtMs`, to the microsecond. */
 export function tookMs(startedAtMs: number): number {
   return Math.round((performance.now() - startedAtMs) * 1000) / 1000;
+}
+
+function aimText({ target, sample, recall, atLeast }: RecallEstimate): string {
+  return JSON.stringify({ target, sample, estimate: recall, at_least: atLeast });
 }

@@ -25,6 +25,7 @@ import { createMetrics, NO_OPERATION, observeRequest } from "./metrics.ts";
 import { methodsAt, type OperationName, operationNames, operationOf } from "./operations.ts";
 import { problemHandler } from "./problem.ts";
 import { collectionRoutes } from "./routes/collections.ts";
+import { recallRoutes } from "./routes/recall.ts";
 import { scrollRoutes } from "./routes/scroll.ts";
 import { searchRoutes } from "./routes/search.ts";
 import { snapshotRoutes } from "./routes/snapshots.ts";
@@ -48,6 +49,7 @@ export function createApp(parts: AppParts): Express {
     ...searchRoutes(door),
     ...vectorRoutes(door),
     ...scrollRoutes(door),
+    ...recallRoutes(door),
     ...collectionRoutes(door),
     ...snapshotRoutes(door),
     ...systemRoutes(door, metrics),

@@ -161,6 +161,17 @@ export const OPERATIONS = {
     answers: { 200: schemas.Stats },
     errors: ["COLLECTION_NOT_FOUND"],
   },
+  recall: {
+    ...{ method: "get", path: "/recall", scope: "collection", role: "reader" },
+    summary: "Recall, measured now",
+    description:
+      "Each sampled row takes an exact scan and a walk of each width. Questions from elsewhere " +
+      "than the rows themselves may be harder or easier. Before the first write there is nothing " +
+      "to try.",
+    query: schemas.RecallParameters,
+    answers: { 200: schemas.Recall },
+    errors: ["INVALID_REQUEST", "COLLECTION_NOT_FOUND"],
+  },
   listCollections: {
     ...{ method: "get", path: "/collections", scope: "server", role: "reader" },
     summary: "All collections",

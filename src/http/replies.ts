@@ -21,6 +21,17 @@ const Explanation = Type.Object({
   matching: count("Rows that match the filter; without one all rows."),
   ef: count("Width of the walk."),
   distances_computed: count("Distances computed."),
+  recall: Type.Optional(
+    Type.Object(
+      {
+        target: Type.Number(),
+        sample: count("Living rows it was measured with; 0 before the first calibration."),
+        estimate: Type.Optional(Type.Number({ description: "Mean recall of the sample." })),
+        at_least: Type.Optional(Type.Number({ description: "With 95 % confidence." })),
+      },
+      { description: "When recall_target was given: what is known of this width." },
+    ),
+  ),
   json: Type.Optional(
     Type.Object(
       {
@@ -140,4 +151,37 @@ export const Problem = Type.Object({
   line: Type.Optional(
     Type.Integer({ minimum: 1, description: "Of NDJSON: at fault, or the first not written." }),
   ),
+});
+
+export const Recall = Type.Object({
+  sample: count("Living rows that were tried; each as a question, as if it were not there."),
+  k: count("Nearest rows that each walk should find."),
+  curve: Type.Array(
+    Type.Object({
+      ef: count("Width of the walk."),
+      recall: Type.Number({ description: "Mean share of the exact nearest that was found." }),
+      at_least: Type.Number({ description: "What recall is at least, with 95 % confidence." }),
+      distances: Type.Number({ description: "Distances computed, on average." }),
+      p50_ms: Type.Number({ description: "Median time of a walk in milliseconds." }),
+    }),
+  ),
+  targets: Type.Array(
+    Type.Object({
+      recall_target: Type.Number(),
+      ef: Type.Union([Type.Integer(), Type.Null()], { description: "null: the exact scan." }),
+    }),
+    { description: "How a search with recall_target is done now." },
+  ),
+  calibration: Type.Union(
+    [
+      Type.Object({
+        sample: count("Living rows that were tried."),
+        rows: count("Living rows at that time."),
+        age_seconds: Type.Number(),
+      }),
+      Type.Null(),
+    ],
+    { description: "What the targets go by; null until linkers have measured." },
+  ),
+  took_ms,
 });

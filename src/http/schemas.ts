@@ -17,6 +17,8 @@ import {
   Metadata,
   MetadataPatch,
   PAGE_ROWS_MAX,
+  RECALL_K_MAX,
+  RECALL_SAMPLE_MAX,
   SEARCHES_MAX,
   Vector,
   vector_format,
@@ -60,6 +62,15 @@ export const SearchBody = Type.Object(
     vector_format,
     filter: Type.Optional(FilterBody),
     ef: Type.Optional(limited(EF_MAX, "Width of the walk; by default the collection's ef_search.")),
+    recall_target: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 1,
+        description:
+          "In place of ef: the recall that the search should have. The width is taken from what " +
+          "GET recall shows as targets; 1 is the exact scan.",
+      }),
+    ),
     exact: flag(false, "Compare with every row instead of walking the graph."),
     max_distance: Type.Optional(
       Type.Number({ description: "Leave out rows that are farther than this." }),
@@ -93,6 +104,14 @@ export const ScrollParameters = Type.Object(
     ),
     filter: Type.Optional(FilterBody),
     ...included,
+  },
+  closed,
+);
+
+export const RecallParameters = Type.Object(
+  {
+    sample: Type.Optional(limited(RECALL_SAMPLE_MAX, "Living rows to try.", 100)),
+    k: Type.Optional(limited(RECALL_K_MAX, "Nearest rows that a walk should find.", 10)),
   },
   closed,
 );

@@ -12,6 +12,9 @@ export { DIMENSIONS_MAX, EF_MAX, ID_BYTES_MAX, K_MAX };
 export const IDS_MAX = 10_000;
 export const SEARCHES_MAX = 1000;
 export const PAGE_ROWS_MAX = 10_000;
+/** Each row takes an exact scan and a dozen walks. */
+export const RECALL_SAMPLE_MAX = 1000;
+export const RECALL_K_MAX = 100;
 export const COLLECTION_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** The keyword, and for each of its values the schema that clients are shown. */

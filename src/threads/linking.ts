@@ -1,6 +1,6 @@
 /**
  * One round over all collections: a slice of linking and repairing for each shard that has
- * something to link or to repair.
+ * something to link or to repair; and where nothing has, recall is measured.
  */
 import type { Catalog } from "../collections/catalog.ts";
 import { type Tended, tend } from "../engine/linking.ts";
@@ -15,7 +15,16 @@ export function linkRound(catalog: Catalog, rows: number): Tended {
       if (tended === "busy" || found === "idle") found = tended;
     }
   }
-  return found;
+  return calibrate(catalog, found === "idle") ? "busy" : found;
+}
+
+/** What can wait longest: one step for one collection, when there is nothing else to do. */
+function calibrate(catalog: Catalog, isIdle: boolean): boolean {
+  for (const { calibrator } of catalog.list()) {
+    if (!isIdle) calibrator.rest();
+    else if (calibrator.step()) return true;
+  }
+  return false;
 }
 
 /** Without other threads: rows linked before the next event. */

@@ -9,6 +9,7 @@ import type {
 } from "../../collections/database.ts";
 import { compileFilter } from "../../collections/filter.ts";
 import { vectorFrom } from "../../collections/floats.ts";
+import { OmenError } from "../../errors.ts";
 import { JsonText, SLICE_HITS, tookMs } from "../answer.ts";
 import type { ScannedBody } from "../body.ts";
 import {
@@ -135,17 +136,27 @@ function queryOf(
   pointer: string,
 ): SearchQuery {
   const vector = scanned.vector(body.vector).values;
+  if (body.ef !== undefined && body.recall_target !== undefined) refuseBoth(pointer);
   if (collection !== undefined) checkVector(vector, collection.settings, `${pointer}/vector`);
   return {
     vector,
     k: body.k ?? K_DEFAULT,
     ef: body.ef,
+    recallTarget: body.recall_target,
     exact: body.exact ?? false,
     maxDistance: body.max_distance,
     filter: body.filter === undefined ? undefined : compileFilter(body.filter, `${pointer}/filter`),
     includeMetadata: body.include_metadata ?? true,
     includeVector: body.include_vector ?? false,
   };
+}
+
+function refuseBoth(pointer: string): never {
+  const at = `${pointer}/recall_target`;
+  const message = "expected either ef or recall_target, got both";
+  throw new OmenError("INVALID_REQUEST", `${at}: ${message}`, {
+    errors: [{ pointer: at, message }],
+  });
 }
 
 function writeExplanations(text: JsonText, explanations: readonly (Explanation | null)[]): void {

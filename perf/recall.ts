@@ -1,0 +1,148 @@
+/**
+ * Whether a search that asks for a recall gets it: on sets of different hardness, the linkers'
+ * calibration picks the width of the walk, and queries that it never saw measure what comes of it.
+ * Beside it stands the least width that would have done. Ends with 1 when a target is missed by more
+ * than 0.005, or when it cost over 1.3 times the distances that were needed.
+ */
+import { Catalog } from "../src/collections/catalog.ts";
+import type { Collection } from "../src/collections/collection.ts";
+import type { CollectionSettings } from "../src/collections/database.ts";
+import { chooseVariant, SHARED_VARIANTS } from "../src/engine/variant.ts";
+import { encodePut } from "../src/storage/frame.ts";
+import { readVariant } from "../src/threads/engineFiles.ts";
+import { linkRound } from "../src/threads/linking.ts";
+import { threadOf } from "../src/threads/messages.ts";
+import { Room } from "../src/threads/room.ts";
+import { Writer } from "../src/threads/writer.ts";
+import { generate, loadSift } from "./data.ts";
+import { type Metric, type Rows, rowAt } from "./exact.ts";
+import { seededRandom } from "./random.ts";
+
+const K = 10;
+const TARGETS = [0.9, 0.95, 0.99];
+const QUERIES_MAX = 1000;
+const LOSS_MAX = 0.005;
+const COST_MAX = 1.3;
+const BATCH_ROWS = 1000;
+const EFS = [15, 16, 17, 18, 20, 22, 24, 26, 28, 30, 33, 36, 40, 44, 48, 53, 58, 64, 70, 77].concat(
+  [
+    85, 94, 103, 113, 125, 137, 151, 166, 183, 201, 221, 243, 268, 295, 324, 356, 392, 431, 474,
+    600,
+  ],
+);
+
+interface Trial {
+  readonly name: string;
+  readonly metric: Metric;
+  readonly base: Rows;
+  readonly queries: Rows;
+}
+
+/** No surface of few dimensions to follow: the hardest there is. */
+function noise(rows: number, dimensions: number): Trial {
+  const random = seededRandom(11);
+  const rowsOf = (count: number) => ({
+    values: Float32Array.from({ length: count * dimensions }, () => random.normal()),
+    count,
+    dimensions,
+  });
+  const name = `noise ${rows} x ${dimensions}, l2`;
+  return { name, metric: "l2", base: rowsOf(rows), queries: rowsOf(QUERIES_MAX) };
+}
+
+const trials: (() => Trial)[] = [
+  () => loadSift("sift100k"),
+  () => generate({ rows: 30_000, dimensions: 768, metric: "cosine", queries: 1000, truthWidth: 1 }),
+  () => generate({ rows: 50_000, dimensions: 64, metric: "dot", queries: 1000, truthWidth: 1 }),
+  () => noise(20_000, 24),
+];
+
+const variant = chooseVariant(SHARED_VARIANTS, readVariant);
+
+async function build({ base, metric }: Trial): Promise<Collection> {
+  const catalog = new Catalog(threadOf(variant, 0));
+  const announce = async () => {};
+  const room = new Room({ catalog, workers: 1, shardRows: 2 * base.count, announce });
+  const writer = new Writer({ catalog, room, announce, ring: () => {} });
+  const { dimensions } = base;
+  const settings: CollectionSettings = {
+    ...{ dimensions, metric, quantization: "sq8", m: 16, efConstruction: 64, efSearch: 96 },
+  };
+  await writer.handle({ kind: "create", name: "set", settings });
+  const collection = catalog.get("set")!;
+  for (let row = 0; row < base.count; row += BATCH_ROWS) {
+    const count = Math.min(BATCH_ROWS, base.count - row);
+    const ids = Array.from({ length: count }, (_, at) => String(row + at));
+    const vectors = base.values.subarray(row * dimensions, (row + count) * dimensions);
+    const frame = encodePut({ ids, vectors, dimensions, metadata: ids.map(() => undefined) });
+    await writer.handle({ kind: "write", name: "set", frame, mode: "upsert" });
+    while (collection.backlog > 0) linkRound(catalog, 500);
+  }
+  while (collection.calibration.curves === undefined) linkRound(catalog, 500);
+  return collection;
+}
+
+const query = (vector: Float32Array) => ({
+  ...{ vector, k: K, exact: false, includeMetadata: false, includeVector: false },
+});
+
+async function barsOf(collection: Collection, queries: Rows): Promise<number[]> {
+  const bars: number[] = [];
+  for (let index = 0; index < Math.min(QUERIES_MAX, queries.count); index++) {
+    const { hits } = await collection.search({ ...query(rowAt(queries, index)), exact: true });
+    bars.push(hits.at(-1)!.distance);
+  }
+  return bars;
+}
+
+async function measure(
+  collection: Collection,
+  queries: Rows,
+  bars: readonly number[],
+  how: { readonly ef?: number; readonly recallTarget?: number },
+) {
+  let [found, distances, ef] = [0, 0, 0];
+  for (const [index, bar] of bars.entries()) {
+    const answer = await collection.search({ ...query(rowAt(queries, index)), ...how });
+    found += answer.hits.filter((hit) => hit.distance <= bar).length;
+    distances += answer.explanation.distancesComputed;
+    ef = answer.explanation.ef;
+  }
+  return { recall: found / (K * bars.length), distances: distances / bars.length, ef };
+}
+
+let isKept = true;
+console.log(`recall@${K} of queries that calibration never saw, ${variant.name}`);
+console.log("target  recall  ef   distances  least ef  its distances  ratio");
+for (const make of trials) {
+  const trial = make();
+  const collection = await build(trial);
+  const { samples, tookMs } = collection.calibration.curves!;
+  console.log(`${trial.name}: ${samples} samples, ${(tookMs / 1000).toFixed(1)} s`);
+  const bars = await barsOf(collection, trial.queries);
+  for (const recallTarget of TARGETS) {
+    const aimed = await measure(collection, trial.queries, bars, { recallTarget });
+    // Where no width does, the exact scan is what is needed.
+    let least = { recall: 1, distances: trial.base.count, ef: Number.NaN };
+    for (const ef of EFS) {
+      const tried = await measure(collection, trial.queries, bars, { ef });
+      if (tried.recall < recallTarget) continue;
+      least = tried;
+      break;
+    }
+    const ratio = aimed.distances / least.distances;
+    const cells = [
+      recallTarget.toFixed(2).padStart(6),
+      aimed.recall.toFixed(4),
+      (aimed.distances === trial.base.count ? "all" : String(aimed.ef)).padEnd(4),
+      aimed.distances.toFixed(0).padStart(9),
+      (Number.isNaN(least.ef) ? "all" : String(least.ef)).padStart(8),
+      least.distances.toFixed(0).padStart(13),
+      ratio.toFixed(2).padStart(6),
+    ];
+    console.log(cells.join("  "));
+    isKept &&= aimed.recall >= recallTarget - LOSS_MAX && ratio <= COST_MAX;
+  }
+}
+console.log(isKept ? "all promises kept" : "a promise is broken");
+process.exitCode = isKept ? 0 : 1;
