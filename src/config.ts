@@ -144,7 +144,7 @@ const SETTINGS: Record<string, Setting> = {
   },
   DOCS_PUBLIC: {
     ...{ key: "docsPublic", byDefault: "false", kind: truth() },
-    help: "true serves /openapi.json without a key",
+    help: "true serves /docs and /openapi.json without a key",
   },
   HEADERS_TIMEOUT_MS: {
     ...{ key: "headersTimeoutMs", byDefault: "15000", kind: wholeNumber(100, 600_000) },

@@ -102,7 +102,7 @@ describe("omendb wal inspect", () => {
   });
 
   it("tells a torn end from damage", async () => {
-    await truncate(segment(), 350);
+    await truncate(segment(), 450);
     const torn = await inspect();
     expect(torn.code).to.equal(0);
     expect(torn.log.cut[0]).to.include({ file: segment() });

@@ -38,6 +38,8 @@ export interface AppParts extends Omit<Door, "vectorLimit"> {
   readonly audit: Audit;
 }
 
+/** Served without a key where OMENDB_DOCS_PUBLIC says so. */
+const OF_DOCS: readonly string[] = ["openapi", "docs", "docsFile"];
 const REQUEST_ID = /^[\w.:+/=-]{1,128}$/;
 
 /** One app a listener thread; all of them share what `control` and `database` hold. */
@@ -91,7 +93,7 @@ export function createApp(parts: AppParts): Express {
     const isUnguarded =
       operation.role === "anyone" ||
       (name === "metrics" && config.metricsPublic) ||
-      (name === "openapi" && config.docsPublic);
+      (OF_DOCS.includes(name) && config.docsPublic);
     const needed = isAnsweredAtStart(name) ? [] : [whenLoaded];
     const watch = audit.of(name, operation) ?? [];
     const held = isUnguarded ? [] : [...gates, createGate(operation)];
@@ -109,7 +111,7 @@ export function createApp(parts: AppParts): Express {
 
 /** What the server says of itself needs no collection. */
 function isAnsweredAtStart(name: OperationName): boolean {
-  return ["health", "live", "ready", "metrics", "openapi"].includes(name);
+  return ["health", "live", "ready", "metrics", ...OF_DOCS].includes(name);
 }
 
 /** What every request has before anything can refuse it. */

@@ -4,8 +4,17 @@
  */
 import { SNAPSHOT_ID } from "../collections/snapshots.ts";
 import { ERRORS, type ErrorCode } from "../errors.ts";
+import { bodiesOf, codesOf } from "./codes.ts";
+import { EXAMPLE_COLLECTION, EXAMPLE_ID, EXAMPLE_SNAPSHOT, EXAMPLES } from "./examples.ts";
+import { HEADERS, headersAt, headersOf } from "./headers.ts";
 import { JSON_MEDIA } from "./media.ts";
-import { type Operation, operationNames, operationOf, pathsOf } from "./operations.ts";
+import {
+  type Operation,
+  type OperationName,
+  operationNames,
+  operationOf,
+  pathsOf,
+} from "./operations.ts";
 import * as schemas from "./schemas.ts";
 import * as snapshotSchemas from "./snapshotOperations.ts";
 
@@ -25,16 +34,6 @@ const OUR_NAMES: Record<schemas.OurKind, string> = {
   id: "Id",
 };
 
-/** Any operation may answer these. */
-const ANYWHERE: readonly ErrorCode[] = [
-  ...(["UNAUTHENTICATED", "FORBIDDEN", "RATE_LIMITED"] as const),
-  ...(["ISSUER_UNAVAILABLE", "INTERNAL"] as const),
-];
-const WITH_BODY: readonly ErrorCode[] = [
-  ...(["INVALID_REQUEST", "INVALID_JSON", "BODY_TOO_LARGE"] as const),
-  ...(["UNSUPPORTED_MEDIA_TYPE", "REQUEST_TIMEOUT"] as const),
-];
-
 export function openApiDocument(version: string): Json {
   const paths: Record<string, Json> = {};
   for (const name of operationNames) {
@@ -43,7 +42,7 @@ export function openApiDocument(version: string): Json {
       paths[path] ??= {};
       paths[path][operation.method] = {
         operationId: index === 0 ? name : `${name}In`,
-        ...describe(operation, path),
+        ...describe(name, path),
       };
     });
   }
@@ -64,6 +63,10 @@ export function openApiDocument(version: string): Json {
         key: { type: "apiKey", in: "header", name: "X-API-Key" },
         bearer: { type: "http", scheme: "bearer" },
       },
+      headers: HEADERS,
+      examples: Object.fromEntries(
+        Object.keys(ERRORS).map((code) => [code, { value: problemExample(code as ErrorCode) }]),
+      ),
       schemas: {
         ...Object.fromEntries(
           Object.entries(OUR_NAMES).map(([kind, name]) => [
@@ -78,84 +81,110 @@ export function openApiDocument(version: string): Json {
 }
 
 const IN_PATH: Readonly<Record<string, Json>> = {
-  id: { type: "string", minLength: 1 },
-  collection: { type: "string", pattern: schemas.COLLECTION_NAME.source },
-  snapshot: { type: "string", pattern: SNAPSHOT_ID.source },
+  id: { schema: { type: "string", minLength: 1 }, example: EXAMPLE_ID },
+  collection: {
+    schema: { type: "string", pattern: schemas.COLLECTION_NAME.source },
+    example: EXAMPLE_COLLECTION,
+  },
+  snapshot: {
+    schema: { type: "string", pattern: SNAPSHOT_ID.source },
+    example: EXAMPLE_SNAPSHOT,
+  },
+  file: { schema: { type: "string" }, example: "begin.js" },
 };
 
-function describe(operation: Operation, path: string): Json {
-  const { summary, description, body, otherBodies = {}, query, role } = operation;
+function describe(name: OperationName, path: string): Json {
+  const operation = operationOf(name);
+  const { summary, description, query, role } = operation;
   const isOpen = role === "anyone";
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
-    name,
-    in: "path",
-    required: true,
-    schema: IN_PATH[name!],
+    ...{ name, in: "path", required: true },
+    ...IN_PATH[name!],
   }));
-  const parameters = [...inPath, ...queryOf(query)];
-  const json = body === undefined ? {} : { [JSON_MEDIA]: body };
-  const bodies = Object.entries({ ...json, ...otherBodies });
+  const parameters = [...inPath, ...queryOf(name, query), ...headersOf(operation)];
+  const bodies = bodiesOf(operation);
+  const { body } = EXAMPLES[name];
+  const content = Object.fromEntries(
+    bodies.map(([media, schema]) => [
+      media,
+      {
+        schema: shown(schema),
+        ...(media === JSON_MEDIA ? { example: body } : {}),
+      },
+    ]),
+  );
   return {
     summary,
     ...(description === undefined ? {} : { description }),
     ...(isOpen ? { security: [] } : { "x-role": role }),
     ...(parameters.length === 0 ? {} : { parameters }),
-    ...(bodies.length === 0
-      ? {}
-      : {
-          requestBody: {
-            required: true,
-            content: Object.fromEntries(
-              bodies.map(([media, schema]) => [media, { schema: shown(schema) }]),
-            ),
-          },
-        }),
-    responses: { ...answersOf(operation), ...problemsOf(operation) },
+    ...(bodies.length === 0 ? {} : { requestBody: { required: true, content } }),
+    responses: { ...answersOf(name), ...problemsOf(operation) },
   };
 }
 
 /** What is not a text, a number or a truth stands there as JSON. */
-function queryOf(query?: schemas.TObject): Json[] {
+function queryOf(name: OperationName, query?: schemas.TObject): Json[] {
+  const examples = EXAMPLES[name].query ?? {};
   return Object.entries(query?.properties ?? {}).map(([name, schema]) => {
     const isPlain = "type" in schema || "enum" in schema;
+    const text = examples[name];
+    const example = text === undefined ? {} : { example: isText(schema) ? text : JSON.parse(text) };
     const kind = isPlain
-      ? { schema: shown(schema) }
-      : { content: { [JSON_MEDIA]: { schema: shown(schema) } } };
+      ? { schema: shown(schema), ...example }
+      : { content: { [JSON_MEDIA]: { schema: shown(schema), ...example } } };
     return { name, in: "query", ...kind };
   });
 }
+
+const isText = (schema: object) => (schema as { type?: unknown }).type === "string";
 
 const SAID: Readonly<Record<string, string>> = {
   ...{ 201: "Made", 202: "Begun", 206: "A part of it", 503: "Not now" },
 };
 
-function answersOf({ answers }: Operation): Json {
+function answersOf(name: OperationName): Json {
+  const operation = operationOf(name);
+  const isConditional = operation.conditions?.includes("If-None-Match") === true;
+  const answers = Object.entries(operation.answers).map(([status, answer]) => {
+    const isOther = typeof answer === "string";
+    const type = isOther ? answer.split(";")[0]! : JSON_MEDIA;
+    const example = EXAMPLES[name].answers[Number(status)];
+    const content = isOther ? {} : { schema: shown(answer), example };
+    const headers = headersAt(operation, Number(status));
+    return [status, { description: SAID[status] ?? "Done", headers, content: { [type]: content } }];
+  });
+  const isSame = { description: "As the client has it", headers: headersAt(operation, 304) };
+  const unchanged = operation.method === "get" && isConditional ? { 304: isSame } : {};
+  return { ...Object.fromEntries(answers), ...unchanged };
+}
+
+function problemsOf(operation: Operation): Json {
+  const byStatus = Map.groupBy(codesOf(operation), (code) => ERRORS[code].status);
   return Object.fromEntries(
-    Object.entries(answers).map(([status, answer]) => {
-      const [type, schema] =
-        typeof answer === "string"
-          ? [answer.split(";")[0]!, {}]
-          : ["application/json", shown(answer)];
-      const description = SAID[status] ?? "Done";
-      return [status, { description, content: { [type]: { schema } } }];
-    }),
+    [...byStatus]
+      .filter(([status]) => !(status in operation.answers))
+      .map(([status, codes]) => {
+        const code = { enum: codes };
+        const schema = { allOf: [shown(schemas.Problem)], properties: { code } };
+        const examples = Object.fromEntries(
+          codes.map((each) => [each, { $ref: `#/components/examples/${each}` }]),
+        );
+        const content = { [PROBLEM_MEDIA]: { schema, examples } };
+        const headers = headersAt(operation, status);
+        return [status, { description: codes.join(", "), headers, content }];
+      }),
   );
 }
 
-function problemsOf({ body, role, errors = [], answers }: Operation): Json {
-  const codes = [...errors, ...(body ? WITH_BODY : []), ...(role === "anyone" ? [] : ANYWHERE)];
-  const byStatus = Map.groupBy(new Set(codes), (code) => ERRORS[code].status);
-  return Object.fromEntries(
-    [...byStatus]
-      .filter(([status]) => !(status in answers))
-      .map(([status, found]) => [
-        status,
-        {
-          description: found.join(", "),
-          content: { "application/problem+json": { schema: shown(schemas.Problem) } },
-        },
-      ]),
-  );
+const PROBLEM_MEDIA = "application/problem+json";
+
+function problemExample(code: ErrorCode): Json {
+  const { status, title } = ERRORS[code];
+  return {
+    ...{ type: `urn:omendb:problem:${code}`, title, status, detail: title },
+    ...{ instance: "/search", code, request_id: "ZTC9kPDW-1" },
+  };
 }
 
 /** The schema as a client sees it: by name where it has one, and our keyword put into words. */

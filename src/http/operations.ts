@@ -22,6 +22,10 @@ export interface Operation {
   readonly role: Role | "anyone";
   /** Goes to the audit log although a writer may do it; what admins change always goes there. */
   readonly isDestructive?: true;
+  /** Takes an Idempotency-Key. */
+  readonly isKeyed?: true;
+  /** Conditions that it keeps; what it gives of a row that is there has an ETag. */
+  readonly conditions?: readonly ("If-Match" | "If-None-Match")[];
   readonly summary: string;
   readonly description?: string;
   readonly body?: schemas.TSchema;
@@ -35,14 +39,13 @@ export interface Operation {
 }
 
 const writeErrors = [
-  ...(["IDEMPOTENCY_KEY_IN_FLIGHT", "IDEMPOTENCY_KEY_REUSED", "PRECONDITION_FAILED"] as const),
   ...(["INVALID_VECTOR", "INVALID_ID", "INVALID_METADATA", "DIMENSION_MISMATCH"] as const),
   ...(["ZERO_VECTOR", "ROW_NOT_FOUND", "ROW_EXISTS", "COLLECTION_NOT_FOUND"] as const),
   ...(["OVERLOADED", "READ_ONLY", "MEMORY_LIMIT", "STORAGE_FULL"] as const),
 ];
 const searchErrors = [
   ...(["INVALID_VECTOR", "INVALID_FILTER", "DIMENSION_MISMATCH", "ZERO_VECTOR"] as const),
-  "COLLECTION_NOT_FOUND" as const,
+  "INVALID_METADATA" as const,
 ];
 
 export const OPERATIONS = {
@@ -64,6 +67,7 @@ export const OPERATIONS = {
       "makes the collection `default`, with the dimensions of its vector and OMENDB_METRIC; any " +
       "other collection has to be made first. If-Match writes only over a row of that version, " +
       "If-None-Match: * only where there is none.",
+    ...{ isKeyed: true, conditions: ["If-Match", "If-None-Match"] },
     ...{ body: schemas.AddBody, answers: { 200: schemas.Added }, errors: writeErrors },
   },
   addRows: {
@@ -73,6 +77,7 @@ export const OPERATIONS = {
       "An id may come once in a batch. Makes the collection `default` as one row does. NDJSON " +
       "has a row a line and no limit on the body; each line counts as a write of its own, and " +
       "rows before a line at fault are written. The parameter mode is for NDJSON only.",
+    isKeyed: true,
     body: schemas.BatchBody,
     query: queries.BatchQuery,
     otherBodies: { [LINES_MEDIA]: schemas.BatchRow },
@@ -99,12 +104,12 @@ export const OPERATIONS = {
   },
   deleteRows: {
     ...{ method: "post", path: "/vectors/delete", scope: "collection", role: "writer" },
-    isDestructive: true,
+    ...{ isDestructive: true, isKeyed: true },
     summary: "Delete rows by their ids",
     description: "Ids that no row has are passed over; `deleted` counts the rows that went.",
     body: schemas.DeleteBody,
     answers: { 200: schemas.Deleted },
-    errors: ["INVALID_ID", "BATCH_EMPTY", "COLLECTION_NOT_FOUND", "READ_ONLY"],
+    errors: ["INVALID_ID", "BATCH_EMPTY", "READ_ONLY", "STORAGE_FULL"],
   },
   scroll: {
     ...{ method: "get", path: "/vectors", scope: "collection", role: "reader" },
@@ -115,10 +120,7 @@ export const OPERATIONS = {
       "for any limit, and for its collection alone.",
     query: schemas.ScrollParameters,
     answers: { 200: schemas.Page },
-    errors: [
-      ...(["INVALID_REQUEST", "INVALID_CURSOR", "INVALID_FILTER"] as const),
-      ...(["COLLECTION_NOT_FOUND", "OVERLOADED"] as const),
-    ],
+    errors: ["INVALID_CURSOR", "INVALID_FILTER", "OVERLOADED"],
   },
   getRow: {
     ...{ method: "get", path: "/vectors/{id}", scope: "collection", role: "reader" },
@@ -126,12 +128,10 @@ export const OPERATIONS = {
     description:
       "The ETag is the row's version, and If-None-Match is answered 304 while it holds. An id in " +
       "a path is percent-encoded.",
+    conditions: ["If-Match", "If-None-Match"],
     query: queries.RowQuery,
     answers: { 200: schemas.GotRow },
-    errors: [
-      ...(["INVALID_REQUEST", "INVALID_ID", "ROW_NOT_FOUND", "COLLECTION_NOT_FOUND"] as const),
-      "PRECONDITION_FAILED",
-    ],
+    errors: ["INVALID_ID", "ROW_NOT_FOUND"],
   },
   patchRow: {
     ...{ method: "patch", path: "/vectors/{id}", scope: "collection", role: "writer" },
@@ -140,19 +140,17 @@ export const OPERATIONS = {
       "The vector is replaced, the metadata changed by JSON Merge Patch; what is left out stays. " +
       "With If-Match only a row of that version is changed; without it the change is merged into " +
       "whatever the row is when it is written.",
+    ...{ isKeyed: true, conditions: ["If-Match"] },
     ...{ body: schemas.PatchBody, answers: { 200: schemas.Patched }, errors: writeErrors },
   },
   deleteRow: {
     ...{ method: "delete", path: "/vectors/{id}", scope: "collection", role: "writer" },
-    isDestructive: true,
+    ...{ isDestructive: true, isKeyed: true, conditions: ["If-Match"] },
     summary: "Delete one row",
     description:
       "A row that is not there is `deleted: 0`. With If-Match only a row of that version goes.",
     answers: { 200: schemas.Deleted },
-    errors: [
-      ...(["INVALID_REQUEST", "INVALID_ID", "COLLECTION_NOT_FOUND", "READ_ONLY"] as const),
-      "PRECONDITION_FAILED",
-    ],
+    errors: ["INVALID_ID", "READ_ONLY", "STORAGE_FULL"],
   },
   stats: {
     ...{ method: "get", path: "/stats", scope: "collection", role: "reader" },
@@ -176,6 +174,7 @@ export const OPERATIONS = {
     ...{ method: "get", path: "/collections", scope: "server", role: "reader" },
     summary: "All collections",
     answers: { 200: schemas.CollectionList },
+    errors: ["STARTING"],
   },
   createCollection: {
     ...{ method: "put", path: "/collections/{collection}", scope: "server", role: "admin" },
@@ -183,19 +182,19 @@ export const OPERATIONS = {
     description: "200 when it is there with the same settings already.",
     body: schemas.CollectionBody,
     answers: { 201: schemas.Collection, 200: schemas.Collection },
-    errors: ["COLLECTION_EXISTS", "READ_ONLY", "MEMORY_LIMIT"],
+    errors: ["COLLECTION_EXISTS", "READ_ONLY", "MEMORY_LIMIT", "STORAGE_FULL", "STARTING"],
   },
   getCollection: {
     ...{ method: "get", path: "/collections/{collection}", scope: "server", role: "reader" },
     summary: "Settings and stats of a collection",
     answers: { 200: schemas.Collection },
-    errors: ["COLLECTION_NOT_FOUND"],
+    errors: ["COLLECTION_NOT_FOUND", "STARTING"],
   },
   dropCollection: {
     ...{ method: "delete", path: "/collections/{collection}", scope: "server", role: "admin" },
     summary: "Drop a collection and all its rows",
     answers: { 200: schemas.Dropped },
-    errors: ["COLLECTION_NOT_FOUND", "READ_ONLY"],
+    errors: ["COLLECTION_NOT_FOUND", "READ_ONLY", "STORAGE_FULL", "STARTING"],
   },
   ...SNAPSHOT_OPERATIONS,
   health: {
@@ -223,6 +222,18 @@ export const OPERATIONS = {
     ...{ method: "get", path: "/openapi.json", scope: "server", role: "reader" },
     summary: "This document",
     answers: { 200: "application/json; charset=utf-8" },
+  },
+  docs: {
+    ...{ method: "get", path: "/docs", scope: "server", role: "reader" },
+    summary: "This document as a page",
+    description: "A browser sends no key: OMENDB_DOCS_PUBLIC lets it in without one.",
+    answers: { 200: "text/html; charset=utf-8" },
+  },
+  docsFile: {
+    ...{ method: "get", path: "/docs/{file}", scope: "server", role: "reader" },
+    summary: "What the page is made of",
+    answers: { 200: "text/*" },
+    errors: ["NOT_FOUND"],
   },
 } as const satisfies Record<string, Operation>;
 

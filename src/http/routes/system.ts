@@ -1,11 +1,13 @@
 /** How the server is, for people, orchestrators and Prometheus. */
 import type { Response } from "express";
+import { OmenError } from "../../errors.ts";
 import { sendJson } from "../answer.ts";
+import { DOCS_PAGE, DOCS_POLICY, type DocsFile, docsFile } from "../docsPage.ts";
 import { type Door, type Handlers, maySee } from "../door.ts";
 import { METRICS_TYPE, type Metrics } from "../metrics.ts";
 import { openApiDocument } from "../openapi.ts";
 
-type Names = "health" | "live" | "ready" | "metrics" | "openapi";
+type Names = "health" | "live" | "ready" | "metrics" | "openapi" | "docs" | "docsFile";
 
 export function systemRoutes(door: Door, metrics: Metrics): Handlers<Names> {
   const document = JSON.stringify(openApiDocument(door.version));
@@ -36,5 +38,26 @@ export function systemRoutes(door: Door, metrics: Metrics): Handlers<Names> {
     },
 
     openapi: (_request, response) => sendJson(response, document),
+
+    docs: (_request, response) => {
+      response.setHeader("Content-Security-Policy", DOCS_POLICY);
+      sendFile(response, DOCS_PAGE);
+    },
+
+    docsFile: async (request, response) => {
+      const file = await docsFile(String(request.params.file));
+      if (file === undefined) throw new OmenError("NOT_FOUND", "the page has no such file");
+      response.setHeader("Cache-Control", `private, max-age=${FILE_AGE_SECONDS}`);
+      sendFile(response, file);
+    },
   };
+}
+
+/** The page's parts change with the server only. */
+const FILE_AGE_SECONDS = 3600;
+
+function sendFile(response: Response, { type, bytes }: DocsFile): void {
+  response.setHeader("Content-Type", type);
+  response.setHeader("Content-Length", bytes.length);
+  response.end(bytes);
 }
