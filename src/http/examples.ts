@@ -86,6 +86,7 @@ export const EXAMPLES: Readonly<Record<OperationName, Example>> = {
         curve: [{ ef: 96, recall: 0.987, at_least: 0.972, distances: 1480.5, p50_ms: 0.11 }],
         targets: [{ recall_target: 0.95, ef: 48 }],
         calibration: { sample: 200, rows: 100_000, age_seconds: 12.4 },
+        took_ms: 84.2,
       },
     },
   },
