@@ -131,6 +131,7 @@ export class MemoryCollection implements CollectionView {
       memoryBytes: bytes,
       memory: { ...NO_BYTES, vectors: bytes },
       bytesPerVector: this.rows.size === 0 ? 0 : bytes / this.rows.size,
+      capacity: { shards: 1, rowsPerShard: 1000, bytesPerRow: this.settings.dimensions * 4 },
     };
   }
 

@@ -19,7 +19,7 @@ const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 /** What differs from run to run and from machine to machine. */
 const VARYING = new Set([
   ...["took_ms", "uptime_seconds", "request_id", "threads", "wasm_variant"],
-  ...["indexed", "unindexed", "memory_bytes", "memory", "bytes_per_vector"],
+  ...["indexed", "unindexed", "memory_bytes", "memory", "bytes_per_vector", "capacity"],
 ]);
 
 interface Example {

@@ -191,7 +191,12 @@ function mark(budget: u32): bool {
   const stop = min(slot + budget, used);
   let doomed: u32 = 0;
   for (; slot < stop; slot++) {
-    if (!Row.hasDied(slot) || Row.isDoomed(slot)) continue;
+    if (!Row.hasDied(slot)) continue;
+    if (Row.isDoomed(slot)) {
+      // By a pass that a restart cut off, unless the writer has yet to take the slot.
+      doomed += <u32>!(Row.flagsOf(slot) & L.FLAG_CONFIRMED);
+      continue;
+    }
     const death = Row.deathOf(slot);
     if (death == 0 || death > bound) continue;
     if (!(Row.flagsOf(slot) & (L.FLAG_LINKED | L.FLAG_PASSED))) continue;

@@ -120,6 +120,11 @@ export interface Stats {
   readonly memory_bytes: number;
   readonly memory: Readonly<Record<string, number>>;
   readonly bytes_per_vector: number;
+  readonly capacity: {
+    readonly shards: number;
+    readonly rows_per_shard: number;
+    readonly bytes_per_row: number;
+  };
   readonly threads: number;
   readonly wasm_variant: string;
   readonly uptime_seconds: number;

@@ -205,6 +205,11 @@ export class Collection implements CollectionView {
       memoryBytes,
       memory,
       bytesPerVector: vectors > 0 ? memoryBytes / vectors : 0,
+      capacity: {
+        shards: this.parts.length,
+        rowsPerShard: this.parts[0]!.shard.capacity,
+        bytesPerRow: Math.ceil(this.parts[0]!.shard.meanRowBytes),
+      },
     };
   }
 

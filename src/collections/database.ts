@@ -166,6 +166,12 @@ export interface CollectionStats {
   readonly memoryBytes: number;
   readonly memory: MemoryBytes;
   readonly bytesPerVector: number;
+  /** How large it may grow: shards so far, rows that each takes, and bytes of one more row. */
+  readonly capacity: {
+    readonly shards: number;
+    readonly rowsPerShard: number;
+    readonly bytesPerRow: number;
+  };
   /** With a data path only. */
   readonly wal?: {
     readonly bytes: number;

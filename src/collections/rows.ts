@@ -260,3 +260,16 @@ const maskOf = (index: number) => 2 ** bitsOf(index) - 1;
 function align(value: number): number {
   return Math.ceil(value / 4096) * 4096;
 }
+
+/** Bytes of an index that has grown to so many ids, the one before it included. */
+export function indexBytesFor(ids: number): number {
+  let bits = INDEX_BITS_MIN;
+  let places = 2 ** bits;
+  while (ids > INDEX_LOAD * 2 ** bits) {
+    const live = INDEX_LOAD * 2 ** bits;
+    const before = bits;
+    while (2 ** bits * INDEX_LOAD < live * 1.5) bits++;
+    places = 2 ** bits + 2 ** before;
+  }
+  return 4 * places;
+}

@@ -162,15 +162,18 @@ export class Collection {
         memory_bytes: 0,
         memory: {},
         bytes_per_vector: 0,
+        capacity: { shards: 0, rows_per_shard: 0, bytes_per_row: 0 },
         ...process,
       };
     }
     const { dimensions, metric, quantization } = view.settings;
     const { memoryBytes: memory_bytes, bytesPerVector: bytes_per_vector, ...counts } = view.stats();
     const { vectors, deleted, sequence, indexed, unindexed, memory } = counts;
+    const { shards, rowsPerShard: rows_per_shard, bytesPerRow: bytes_per_row } = counts.capacity;
     return {
       ...{ vectors, deleted, dimensions, metric, quantization, sequence, indexed, unindexed },
-      ...{ memory_bytes, memory: { ...memory }, bytes_per_vector, ...process },
+      ...{ memory_bytes, memory: { ...memory }, bytes_per_vector },
+      ...{ capacity: { shards, rows_per_shard, bytes_per_row }, ...process },
     };
   }
 

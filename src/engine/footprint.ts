@@ -15,6 +15,11 @@ export function rowBytesOf(words: Uint32Array): number {
   return strides.reduce((sum, stride) => sum + words[stride >>> 2]!, 0);
 }
 
+/** Bytes of links above level 0 a row, on average: one row in m has a level more than below. */
+export function upperBytesOf(words: Uint32Array): number {
+  return words[L.HEADER_UPPER_STRIDE >>> 2]! / (words[L.HEADER_M >>> 2]! - 1);
+}
+
 /** Bytes that rows have touched. */
 export function footprintOf(words: Uint32Array): Footprint {
   const at = (offset: number) => words[offset >>> 2]!;

@@ -6,7 +6,7 @@
 import * as L from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
 import { address, type EngineExports } from "./exports.ts";
-import { type Footprint, footprintOf, rowBytesOf } from "./footprint.ts";
+import { type Footprint, footprintOf, rowBytesOf, upperBytesOf } from "./footprint.ts";
 import { type GraphFault, nameFault } from "./graphFault.ts";
 import { instantiate, type Variant } from "./variant.ts";
 
@@ -269,6 +269,11 @@ export class Shard {
   /** Slots that wait for a new row. */
   get freeSlots(): number {
     return this.#header(L.HEADER_FREE_COUNT);
+  }
+
+  /** The same with links above level 0, and what threads keep for a row. */
+  get meanRowBytes(): number {
+    return rowBytesOf(this.#u32) + upperBytesOf(this.#u32) + 4 + this.#header(L.HEADER_WORKERS);
   }
 
   /** Bytes that one more row takes in this memory, the share of upper levels left out. */

@@ -100,6 +100,11 @@ export const Stats = Type.Object({
   memory_bytes: count("The sum of the parts."),
   memory: Type.Object(Object.fromEntries(memoryParts.map((part) => [part, count("Bytes.")]))),
   bytes_per_vector: Type.Number(),
+  capacity: Type.Object({
+    shards: count("Shards so far; the next one opens when all are full."),
+    rows_per_shard: count("Rows that a shard takes."),
+    bytes_per_row: count("Of one more row, beside its id, metadata and columns."),
+  }),
   threads: count("Threads that listen."),
   wasm_variant: Type.String(),
   uptime_seconds: Type.Number(),

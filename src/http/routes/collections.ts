@@ -112,6 +112,11 @@ function statsOf(collection: CollectionView) {
     memory_bytes: stats.memoryBytes,
     memory: stats.memory,
     bytes_per_vector: stats.bytesPerVector,
+    capacity: {
+      shards: stats.capacity.shards,
+      rows_per_shard: stats.capacity.rowsPerShard,
+      bytes_per_row: stats.capacity.bytesPerRow,
+    },
   };
 }
 
@@ -121,6 +126,7 @@ function noStats(metric: Metric): ReturnType<typeof statsOf> {
   return {
     ...{ vectors: 0, deleted: 0, dimensions: null, metric, quantization: "sq8", sequence: 0 },
     ...{ indexed: 0, unindexed: 0, memory_bytes: 0, memory, bytes_per_vector: 0 },
+    capacity: { shards: 0, rows_per_shard: 0, bytes_per_row: 0 },
   };
 }
 
