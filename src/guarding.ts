@@ -23,6 +23,7 @@ export interface GuardConfig {
   readonly auditLog?: string;
   readonly rateLimit: number;
   readonly vectorRateLimit: number;
+  readonly scanWaitMs: number;
 }
 
 interface GuardSetting {
@@ -105,6 +106,10 @@ export const GUARD_SETTINGS: Record<string, GuardSetting> = {
   VECTOR_RATE_LIMIT: {
     ...{ key: "vectorRateLimit", byDefault: "0", kind: wholeNumber(0, 10_000_000) },
     help: "vectors written or searched for a second, for each key or address; 0 is off",
+  },
+  SCAN_WAIT_MS: {
+    ...{ key: "scanWaitMs", byDefault: "40", kind: wholeNumber(1, 600_000) },
+    help: "how late exact and filtered searches may get under load, or 4 times their own time",
   },
 };
 

@@ -15,6 +15,7 @@ import helmet from "helmet";
 import type { Logger } from "pino";
 import type { Access } from "../access/access.ts";
 import { OmenError } from "../errors.ts";
+import { beginRequest, endRequest, type RequestSpan } from "../tracing.ts";
 import type { Audit } from "./audit.ts";
 import { createGate, createGuard, refuseKeyInUrl } from "./auth.ts";
 import { allowOrigins } from "./cors.ts";
@@ -31,8 +32,9 @@ import { searchRoutes } from "./routes/search.ts";
 import { snapshotRoutes } from "./routes/snapshots.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { vectorRoutes } from "./routes/vectors.ts";
+import { Turnstile } from "./turnstile.ts";
 
-export interface AppParts extends Omit<Door, "vectorLimit"> {
+export interface AppParts extends Omit<Door, "vectorLimit" | "turnstile"> {
   readonly log: Logger;
   readonly access: Access;
   readonly audit: Audit;
@@ -46,7 +48,11 @@ const REQUEST_ID = /^[\w.:+/=-]{1,128}$/;
 export function createApp(parts: AppParts): Express {
   const { database, config, control, version, access, audit } = parts;
   const metrics = createMetrics(database, control, version);
-  const door: Door = { ...parts, vectorLimit: createVectorLimit(config, control) };
+  const door: Door = {
+    ...parts,
+    vectorLimit: createVectorLimit(config, control),
+    turnstile: new Turnstile(control, config.scanWaitMs),
+  };
   const handlers: Handlers<OperationName> = {
     ...searchRoutes(door),
     ...vectorRoutes(door),
@@ -121,7 +127,8 @@ function begin(requestLog: RequestLog, { control, config }: AppParts): RequestHa
   let requestCount = 0;
 
   function count(this: Response): void {
-    const { operation, startedAtMs } = this.locals;
+    const { operation, startedAtMs, trace } = this.locals;
+    if (trace !== undefined) endTrace(this, trace);
     observeRequest(control, operation, this.statusCode, performance.now() - startedAtMs);
   }
 
@@ -135,11 +142,25 @@ function begin(requestLog: RequestLog, { control, config }: AppParts): RequestHa
     response.setHeader("X-Request-Id", locals.requestId);
     for (const [name, value] of safeHeaders) response.setHeader(name, value);
     response.once("close", count);
+    locals.trace = beginRequest(request.headers);
     requestLog.begun(request, response);
     refuseKeyInUrl(request);
     refuseMisled(request);
     next();
   };
+}
+
+function endTrace({ req, locals, statusCode }: Response, trace: RequestSpan): void {
+  const name = operationNames[locals.operation];
+  const route = name === undefined ? "none" : operationOf(name).path;
+  endRequest(trace, `${req.method} ${route}`, {
+    "http.request.method": req.method,
+    "http.route": route,
+    "http.response.status_code": statusCode,
+    "omendb.operation": name ?? "none",
+    "omendb.request_id": locals.requestId,
+    "error.type": locals.code,
+  });
 }
 
 /** What Node refuses without a word when it is not asked to leave it to us. */

@@ -10,6 +10,7 @@ import type { VectorLimit } from "./limits.ts";
 import type { Control } from "./meters.ts";
 import type { OperationName } from "./operations.ts";
 import { COLLECTION_NAME } from "./schemas.ts";
+import type { Turnstile } from "./turnstile.ts";
 
 export interface Door {
   readonly database: Database;
@@ -17,6 +18,7 @@ export interface Door {
   readonly control: Control;
   readonly bodies: Pick<BodyReader, "read" | "gather" | "lines">;
   readonly vectorLimit: VectorLimit;
+  readonly turnstile: Turnstile;
   readonly version: string;
 }
 

@@ -7,6 +7,8 @@ import type { Request, Response } from "express";
 import type { Logger } from "pino";
 import { pinoHttp } from "pino-http";
 import { ERRORS, type OmenError } from "../errors.ts";
+import { grantOf } from "./door.ts";
+import { operationNames } from "./operations.ts";
 
 export interface RequestLog {
   /** At the begin of each request. */
@@ -28,11 +30,8 @@ export function createRequestLog(log: Logger): RequestLog {
       res: shownResponse,
     },
     genReqId: (_request, response) => response.locals.requestId,
-    customSuccessObject: (_request, response, line) => ({ ...line, responseTime: since(response) }),
-    customErrorObject: (_request, response, _error, line) => ({
-      ...line,
-      responseTime: since(response),
-    }),
+    customSuccessObject: (_request, response, line) => ({ ...line, ...known(response) }),
+    customErrorObject: (_request, response, _error, line) => ({ ...line, ...known(response) }),
   });
   const isEveryLogged = log.isLevelEnabled("debug");
   return {
@@ -50,7 +49,7 @@ export function createRequestLog(log: Logger): RequestLog {
       else {
         // There is nobody to answer, so nothing would follow.
         const line = { req: shownRequest(request), res: shownResponse(response) };
-        log.info({ ...line, responseTime: since(response) }, "the client went away");
+        log.info({ ...line, ...known(response) }, "the client went away");
       }
     },
   };
@@ -62,6 +61,12 @@ function shownRequest({ method, path, ip, res }: Request) {
 
 function shownResponse({ statusCode, locals }: Response) {
   return { statusCode, code: locals.code, ...locals.progress };
+}
+
+/** What is known of a request only once it has been looked at. */
+function known(response: Response) {
+  const route = operationNames[response.locals.operation];
+  return { route, who: grantOf(response)?.name, responseTime: since(response) };
 }
 
 function since(response: Response): number {

@@ -19,6 +19,10 @@ const NANOSECONDS = 1e9;
 
 export const COUNTERS = {
   searches: meter("omendb_searches_total", "Searches answered"),
+  searchesRefused: meter(
+    "omendb_searches_refused_total",
+    "Searches refused because they would have come too late",
+  ),
   rowsInserted: meter("omendb_rows_inserted_total", "Rows written, replaced ones too"),
   rowsDeleted: meter("omendb_rows_deleted_total", "Rows deleted"),
   authFailures: meter("omendb_auth_failures_total", "Requests without a valid key"),

@@ -11,6 +11,7 @@ import type { Crc32c } from "../storage/frame.ts";
 import type { FrameVisitor } from "../storage/scan.ts";
 import { Store, type Stored } from "../storage/store.ts";
 import type { Safety } from "../storage/wal.ts";
+import { traceEnded } from "../tracing.ts";
 import { Journal } from "./journal.ts";
 import type { Keeper } from "./writer.ts";
 
@@ -61,7 +62,10 @@ export class Disk implements Keeper {
       else log.warn(about, "the disk takes writes again");
       this.onHealth();
     };
-    const onSync = (latencyMs: number) => control.observe("syncTime", latencyMs * 1e6);
+    const onSync = (latencyMs: number) => {
+      control.observe("syncTime", latencyMs * 1e6);
+      traceEnded("wal sync", latencyMs);
+    };
     const options = { files, crc32c, safety, onHealth, onSync };
     const journal = await Journal.open(stored, options, after, visit);
     this.#journals.set(stored.name, journal);

@@ -10,6 +10,7 @@ import type {
 import { compileFilter } from "../../collections/filter.ts";
 import { vectorFrom } from "../../collections/floats.ts";
 import { OmenError } from "../../errors.ts";
+import { traceWithin } from "../../tracing.ts";
 import { JsonText, SLICE_HITS, tookMs } from "../answer.ts";
 import type { ScannedBody } from "../body.ts";
 import {
@@ -29,6 +30,8 @@ import { SearchBatchBody, SearchBody } from "../schemas.ts";
 import { validator } from "../validate.ts";
 
 const K_DEFAULT = 10;
+/** What trying a filter on a row costs, in components measured. */
+const FILTER_COMPONENTS = 16;
 const NANOSECONDS_PER_MS = 1e6;
 
 const checkSearch = validator(SearchBody);
@@ -41,11 +44,22 @@ const NOTHING: SearchAnswer = {
 };
 
 export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
-  const { bodies, control, vectorLimit } = door;
+  const { bodies, control, turnstile, vectorLimit } = door;
   /** Only ever filled and emptied without a turn between, so all searches of a thread share it. */
   const shared = new JsonText();
 
+  /** Searches that read a whole collection have to come through the turnstile first. */
   async function find(
+    collection: CollectionView | undefined,
+    query: SearchQuery,
+  ): Promise<SearchAnswer> {
+    const work = collection === undefined ? 0 : workOf(collection, query);
+    return work === 0
+      ? await findNow(collection, query)
+      : await turnstile.pass(work, () => findNow(collection, query));
+  }
+
+  async function findNow(
     collection: CollectionView | undefined,
     query: SearchQuery,
   ): Promise<SearchAnswer> {
@@ -68,7 +82,12 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
     const collection = collectionOf(door, request);
     const query = queryOf(body, scanned, collection, "");
     vectorLimit.spend(request, 1);
-    const { hits, explanation } = await find(collection, query);
+    const { hits, explanation } = await traceWithin(
+      response.locals.trace,
+      "search",
+      () => find(collection, query),
+      attributesOf,
+    );
     const isLong = hits.length > SLICE_HITS;
     const text = isLong ? new JsonText() : shared;
     text.clear();
@@ -111,22 +130,33 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
         vectorLimit.spend(request, queries.length);
         const text = new JsonText().text('{"results":[');
         const explanations: (Explanation | null)[] = [];
-        let sliceBegunAtMs = begunAtMs;
-        for (const [index, query] of queries.entries()) {
-          const { hits, explanation } = await find(collection, query);
-          text.text(index === 0 ? "" : ",");
-          await text.hitsInSlices(hits, body.searches[index]!.vector_format);
-          explanations.push(body.searches[index]!.explain ? explanation : null);
-          if (isTurnOver(sliceBegunAtMs)) {
-            await nextTurn();
-            sliceBegunAtMs = performance.now();
+        const works = queries.map((query) => (collection ? workOf(collection, query) : 0));
+        const work = works.reduce((sum, each) => sum + each, 0);
+        await turnstile.pass(work, async () => {
+          let sliceBegunAtMs = begunAtMs;
+          for (const [index, query] of queries.entries()) {
+            const { hits, explanation } = await findNow(collection, query);
+            text.text(index === 0 ? "" : ",");
+            await text.hitsInSlices(hits, body.searches[index]!.vector_format);
+            explanations.push(body.searches[index]!.explain ? explanation : null);
+            if (isTurnOver(sliceBegunAtMs)) {
+              await nextTurn();
+              sliceBegunAtMs = performance.now();
+            }
           }
-        }
+        });
         text.text("]");
         if (explanations.some((each) => each !== null)) writeExplanations(text, explanations);
         text.text(`,"took_ms":${tookMs(begunAtMs)}}`).send(response);
       }),
   };
+}
+
+/** Components that the search will read at most; 0 for a walk of the graph. */
+function workOf(collection: CollectionView, { exact, filter }: SearchQuery): number {
+  if (!exact && filter === undefined) return 0;
+  const { vectors } = collection.stats();
+  return vectors * (exact ? collection.settings.dimensions : FILTER_COMPONENTS);
 }
 
 function queryOf(
@@ -157,6 +187,15 @@ function refuseBoth(pointer: string): never {
   throw new OmenError("INVALID_REQUEST", `${at}: ${message}`, {
     errors: [{ pointer: at, message }],
   });
+}
+
+function attributesOf({ hits, explanation }: SearchAnswer) {
+  return {
+    "omendb.strategy": explanation.strategy,
+    "omendb.ef": explanation.ef,
+    "omendb.distances_computed": explanation.distancesComputed,
+    "omendb.hits": hits.length,
+  };
 }
 
 function writeExplanations(text: JsonText, explanations: readonly (Explanation | null)[]): void {

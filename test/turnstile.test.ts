@@ -1,0 +1,119 @@
+/** Whom a listener turns away when there is more heavy work than it can do. */
+import { expect } from "chai";
+import type { OmenError } from "../src/errors.ts";
+import { Turnstile } from "../src/http/turnstile.ts";
+import { ControlMemory } from "../src/threads/control.ts";
+import { closeDoors, openDoor } from "./httpDoor.ts";
+import type { MemoryCollection } from "./memoryDatabase.ts";
+import { pause } from "./server.ts";
+
+/** Work of so many milliseconds at the rate a turnstile begins with. */
+const ms = (count: number) => count * 1_000_000;
+const BURST_OVER_MS = 300;
+
+/** Searches that end when they are told to. */
+function begin(turnstile: Turnstile, work: number) {
+  let end!: () => void;
+  const ended = new Promise<void>((resolve) => {
+    end = resolve;
+  });
+  return { done: turnstile.pass(work, () => ended), end };
+}
+
+async function isLetIn(turnstile: Turnstile, work: number): Promise<boolean> {
+  try {
+    await turnstile.pass(work, async () => undefined);
+    return true;
+  } catch (error) {
+    expect((error as OmenError).code).to.equal("OVERLOADED");
+    expect((error as OmenError).retryAfterSeconds).to.equal(1);
+    return false;
+  }
+}
+
+describe("turnstile", () => {
+  it("lets in what will end in time, and refuses the rest at once", async () => {
+    const control = new ControlMemory();
+    const turnstile = new Turnstile(control, 40);
+    const first = begin(turnstile, ms(20));
+    await pause(BURST_OVER_MS);
+    const others = [begin(turnstile, ms(20)), begin(turnstile, ms(20)), begin(turnstile, ms(20))];
+    // A fifth would take 100 ms, where 80 are allowed; a short one has those four to share with.
+    expect(await isLetIn(turnstile, ms(20))).to.equal(false);
+    expect(await isLetIn(turnstile, ms(9))).to.equal(false);
+    expect(await isLetIn(turnstile, ms(7))).to.equal(true);
+    expect(await isLetIn(turnstile, 1000)).to.equal(true);
+    expect(control.total("searchesRefused")).to.equal(2);
+    for (const { end, done } of [first, ...others]) {
+      end();
+      await done;
+    }
+    expect(await isLetIn(turnstile, ms(1000))).to.equal(true);
+  });
+
+  it("takes a burst after a rest, but not for long", async () => {
+    const turnstile = new Turnstile(new ControlMemory(), 40);
+    const burst = Array.from({ length: 20 }, () => begin(turnstile, ms(20)));
+    for (const { done } of burst) done.catch(() => undefined);
+    expect(await isLetIn(turnstile, ms(20))).to.equal(false);
+    await pause(BURST_OVER_MS);
+    expect(await isLetIn(turnstile, ms(1.5))).to.equal(true);
+    expect(await isLetIn(turnstile, ms(3))).to.equal(false);
+    for (const { end } of burst) end();
+    await Promise.all(burst.map(({ done }) => done));
+    expect(await isLetIn(turnstile, ms(20))).to.equal(true);
+  });
+
+  it("has room again when a search fails", async () => {
+    const turnstile = new Turnstile(new ControlMemory(), 40);
+    for (let turn = 0; turn < 20; turn++) {
+      const failing = turnstile.pass(ms(1000), async () => {
+        throw new Error("no");
+      });
+      await failing.then(
+        () => expect.fail("it did not fail"),
+        (error) => expect(error.message).to.equal("no"),
+      );
+    }
+    expect(await isLetIn(turnstile, ms(1))).to.equal(true);
+  });
+});
+
+describe("http overload", () => {
+  afterEach(closeDoors);
+
+  it("answers 503 to the scans that are too many, others as ever, and all once it is over", async () => {
+    const door = await openDoor({ SCAN_WAIT_MS: 1 });
+    const client = door.connect();
+    await client.send("PUT", "/collections/c", { dimensions: 8000 });
+    const vectors = Array.from({ length: 40 }, (_, id) => ({ id, vector: Array(8000).fill(id) }));
+    await client.post("/collections/c/vectors/batch", { vectors });
+    const collection = door.database.collection("c") as MemoryCollection;
+    const { search } = collection;
+    const held: (() => void)[] = [];
+    collection.search = async (query) => {
+      if (query.exact) await new Promise<void>((resolve) => held.push(resolve));
+      return search.call(collection, query);
+    };
+    const exact = { vector: Array(8000).fill(1), exact: true, k: 1 };
+    const first = door.connect().post("/collections/c/search", exact);
+    while (held.length === 0) await pause(5);
+    await pause(BURST_OVER_MS);
+    const many = Array.from({ length: 10 }, () =>
+      door.connect().post("/collections/c/search", exact),
+    );
+    const refused = await Promise.all(many.slice(6));
+    for (const { status, body, headers } of refused) {
+      expect([status, body.code]).to.deep.equal([503, "OVERLOADED"]);
+      expect(headers["retry-after"]).to.equal("1");
+    }
+    expect((await client.get("/livez")).status).to.equal(200);
+    const walk = { ...exact, exact: false };
+    expect((await client.post("/collections/c/search", walk)).status).to.equal(200);
+    collection.search = search;
+    for (const release of held) release();
+    expect((await first).status).to.equal(200);
+    await Promise.all(many.slice(0, 6));
+    expect((await client.post("/collections/c/search", exact)).status).to.equal(200);
+  });
+});
