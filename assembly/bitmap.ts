@@ -1,5 +1,6 @@
 /** The bits of a filter that a worker holds: one a slot, set where the row's metadata match. */
-import { header } from "./header";
+import { header, slotsUsed } from "./header";
+import { isVisible } from "./row";
 import { Worker } from "./worker";
 
 // @ts-ignore: decorator
@@ -29,4 +30,20 @@ export function countPassing(worker: Worker, end: u32): u32 {
     count += popcnt(load<u64>(worker.bitmap + at) & ~load<u64>(header().deadBase + at));
   }
   return <u32>count;
+}
+
+/**
+ * How many rows in the slots from..to are seen at the worker's snapshot, and pass if `filtered`.
+ */
+export function countVisible(worker: Worker, from: u32, to: u32, filtered: bool): u32 {
+  const end = min(to, slotsUsed());
+  let count: u32 = 0;
+  for (let slot = from; slot < end; slot++) {
+    if (filtered) {
+      slot = nextPassing(worker, slot, end);
+      if (slot >= end) break;
+    }
+    count += u32(isVisible(slot, worker.snapshot));
+  }
+  return count;
 }

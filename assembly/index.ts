@@ -197,6 +197,18 @@ export function countPassing(worker: u32, end: u32): u32 {
   return Bitmap.countPassing(Worker.of(worker), end);
 }
 
+export function countVisible(
+  worker: u32,
+  from: u32,
+  to: u32,
+  filtered: bool,
+  snapshot: f64,
+): u32 {
+  const own = Worker.of(worker);
+  own.snapshot = <u64>snapshot;
+  return Bitmap.countVisible(own, from, to, filtered);
+}
+
 /** 1 when a reader at `snapshot` sees the slot's row and its stamp is still `stamp`. */
 export function isStillVisible(slot: u32, stamp: u32, snapshot: f64): bool {
   return Row.isVisible(slot, <u64>snapshot) && Row.stampOf(slot) == stamp;

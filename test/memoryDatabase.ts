@@ -19,7 +19,8 @@ import type {
   SearchQuery,
   Terms,
 } from "../src/collections/database.ts";
-import type { Claim, First } from "../src/collections/ledger.ts";
+import type { Filter } from "../src/collections/filter.ts";
+import type { Claim, First, Once } from "../src/collections/ledger.ts";
 import type { Snapshots } from "../src/collections/snapshots.ts";
 import { OmenError } from "../src/errors.ts";
 
@@ -103,6 +104,12 @@ export class MemoryCollection implements CollectionView {
     const point = { ef: 15, recall: 1, atLeast: 1, distances: this.rows.size, p50Ms: 0.5 };
     const targets = [0.9, 0.95, 0.99].map((target) => ({ target, ef: undefined }));
     return { sample: Math.min(sample, this.rows.size), curve: [point], targets };
+  }
+
+  async count(filter?: Filter): Promise<number> {
+    return [...this.rows.values()].filter(
+      ({ metadata }) => filter?.matches(parse(metadata)) ?? true,
+    ).length;
   }
 
   get(id: string): Row | undefined {
@@ -225,6 +232,17 @@ export class MemoryDatabase implements Database {
     const { sequence } = collection;
     if (once) collection.once.set(once.key, { ...once, sequence, changed: deleted });
     return { deleted, sequence };
+  }
+
+  async removeMatching(
+    name: string,
+    filter: Filter,
+    once?: Once,
+  ): Promise<{ deleted: number; sequence: number }> {
+    const { rows } = this.found.get(name) ?? missing(name);
+    const matching = [...rows.values()].filter(({ metadata }) => filter.matches(parse(metadata)));
+    const ids = matching.map(({ id }) => id);
+    return this.remove(name, ids, { once });
   }
 
   async claim(name: string, key: string): Promise<Claim> {

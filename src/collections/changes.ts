@@ -216,12 +216,15 @@ async function remove(
   sequence: number,
 ): Promise<number> {
   const gone: Place[] = [];
-  forEachRecord(frame, (_row, _record, id, idBytes) => {
-    const place = locate(collection, frame, id, idBytes);
-    if (!place) return;
+  const { count } = readHeader(frame);
+  const records = recordsOf(frame, count);
+  for (let row = 0; row < count; row++) {
+    if (row > 0 && row % SLICE_ROWS === 0) await collection.thread.pause();
+    const place = locate(collection, frame, records[row * 3]! + 8, records[row * 3 + 1]!);
+    if (!place) continue;
     place.part.shard.retire(place.slot, sequence);
     gone.push(place);
-  });
+  }
   collection.publish(sequence);
   for (const { part, position } of gone) part.rows.remove(position);
   return gone.length;

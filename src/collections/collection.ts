@@ -12,6 +12,7 @@ import { Shard, type ShardSettings } from "../engine/shard.ts";
 import type { Variant } from "../engine/variant.ts";
 import { Calibration, CURVES_BASE, CURVES_BYTES } from "./calibration.ts";
 import { Calibrator } from "./calibrator.ts";
+import { count } from "./counting.ts";
 import type {
   CollectionSettings,
   CollectionStats,
@@ -24,6 +25,7 @@ import type {
   SearchAnswer,
   SearchQuery,
 } from "./database.ts";
+import type { Filter } from "./filter.ts";
 import { Ledger } from "./ledger.ts";
 import { Matcher } from "./matching.ts";
 import { readRow } from "./reading.ts";
@@ -162,6 +164,10 @@ export class Collection implements CollectionView {
 
   async search(query: SearchQuery): Promise<SearchAnswer> {
     return search(this, query);
+  }
+
+  async count(filter?: Filter): Promise<number> {
+    return count(this, filter);
   }
 
   async scroll(query: ScrollQuery, onRow: (row: Row) => void): Promise<string | undefined> {

@@ -197,6 +197,8 @@ export interface CollectionView {
   scroll(query: ScrollQuery, onRow: (row: Row) => void): Promise<string | undefined>;
   /** Measures now: it takes an exact scan for each row of the sample. */
   recall(query: RecallQuery): Promise<RecallReport>;
+  /** Rows that match, exactly, at one moment. */
+  count(filter?: Filter): Promise<number>;
   stats(): CollectionStats;
 }
 
@@ -233,6 +235,12 @@ export interface Database {
     name: string,
     ids: readonly string[],
     terms?: Terms,
+  ): Promise<{ deleted: number; sequence: number }>;
+  /** Removes the rows that match at the moment of its turn, exactly those. */
+  removeMatching(
+    name: string,
+    filter: Filter,
+    once?: Once,
   ): Promise<{ deleted: number; sequence: number }>;
   /** Before a write with a `once`. Throws IDEMPOTENCY_KEY_IN_FLIGHT. */
   claim(name: string, key: string): Promise<Claim>;

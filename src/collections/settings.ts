@@ -2,6 +2,7 @@
 import { DIMENSIONS_MAX, EF_MAX, M_MAX, M_MIN } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
 import type { CollectionSettings } from "./database.ts";
+import { checkSchema } from "./schema.ts";
 
 const SETTING_NAMES = [
   "dimensions",
@@ -13,17 +14,22 @@ const SETTING_NAMES = [
 ] as const satisfies (keyof CollectionSettings)[];
 
 export function isSameSettings(a: CollectionSettings, b: CollectionSettings): boolean {
-  return SETTING_NAMES.every((name) => a[name] === b[name]);
+  return SETTING_NAMES.every((name) => a[name] === b[name]) && schemaOf(a) === schemaOf(b);
 }
 
 export function describeDifference(
   present: CollectionSettings,
   wanted: CollectionSettings,
 ): string {
-  return SETTING_NAMES.filter((name) => present[name] !== wanted[name])
-    .map((name) => `${name} ${present[name]}, not ${wanted[name]}`)
-    .join("; ");
+  const differences = SETTING_NAMES.filter((name) => present[name] !== wanted[name]).map(
+    (name) => `${name} ${present[name]}, not ${wanted[name]}`,
+  );
+  if (schemaOf(present) !== schemaOf(wanted)) differences.push("another schema");
+  return differences.join("; ");
 }
+
+/** Its paths are in order. */
+const schemaOf = ({ schema }: CollectionSettings) => JSON.stringify(schema ?? {});
 
 const isWhole = (min: number, max: number) => (value: unknown) =>
   Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
@@ -38,6 +44,15 @@ const RULES: Record<(typeof SETTING_NAMES)[number], (value: unknown) => boolean>
   efSearch: isWhole(1, EF_MAX),
 };
 
+function checkStatedSchema(schema: unknown, file: string): void {
+  try {
+    checkSchema(Object(schema) as Record<string, string>, "schema");
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : "";
+    throw new OmenError("CORRUPT_FILE", `${file}, offset 0: ${reason}`, { cause });
+  }
+}
+
 /** Settings from a file, where anything may stand. `file` is what the error calls it. */
 export function readSettings(stated: Record<string, unknown>, file: string): CollectionSettings {
   for (const name of SETTING_NAMES) {
@@ -45,5 +60,6 @@ export function readSettings(stated: Record<string, unknown>, file: string): Col
     const message = `the setting ${name} cannot be ${JSON.stringify(stated[name])}`;
     throw new OmenError("CORRUPT_FILE", `${file}, offset 0: ${message}`);
   }
+  if (stated.schema !== undefined) checkStatedSchema(stated.schema, file);
   return stated as unknown as CollectionSettings;
 }

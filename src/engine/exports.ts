@@ -77,6 +77,13 @@ export interface EngineExports extends DeskExports {
     snapshot: number,
     k: number,
   ): number;
+  countVisible(
+    worker: number,
+    from: number,
+    to: number,
+    filtered: number,
+    snapshot: number,
+  ): number;
   countPassing(worker: number, end: number): number;
   isStillVisible(slot: number, stamp: number, snapshot: number): number;
   check(worker: number): number;

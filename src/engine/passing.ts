@@ -51,3 +51,17 @@ export function scanPassing(
   const { engine, worker } = shard;
   return engine.scanPassing(worker, range.from, range.to, candidates, snapshot, k);
 }
+
+/**
+ * How many rows of the slots from..to a reader at `snapshot` sees; with bits, of those that pass.
+ */
+export function countVisible(
+  shard: Shard,
+  bitmap: Bitmap | undefined,
+  range: { readonly from: number; readonly to: number },
+  snapshot: number,
+): number {
+  if (bitmap) shard.hold(bitmap);
+  const { engine, worker } = shard;
+  return engine.countVisible(worker, range.from, range.to, bitmap ? 1 : 0, snapshot);
+}

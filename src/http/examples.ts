@@ -115,6 +115,7 @@ export const EXAMPLES: Readonly<Record<OperationName, Example>> = {
   restoreSnapshot: { answers: { 200: { ...ok, sequence: 4, vectors: 3 } } },
   deleteSnapshot: { answers: { 200: ok } },
   deleteRow: { answers: { 200: { ...ok, deleted: 1, sequence: 5 } } },
+  countRows: { body: { filter: { year: { $lt: 1900 } } }, answers: { 200: { count: 2 } } },
   deleteRows: {
     body: { ids: ["emma", "hamlet"] },
     answers: { 200: { ...ok, deleted: 1, sequence: 6 } },

@@ -105,11 +105,22 @@ export const OPERATIONS = {
   deleteRows: {
     ...{ method: "post", path: "/vectors/delete", scope: "collection", role: "writer" },
     ...{ isDestructive: true, isKeyed: true },
-    summary: "Delete rows by their ids",
-    description: "Ids that no row has are passed over; `deleted` counts the rows that went.",
+    summary: "Delete rows by their ids, or all that match a filter",
+    description:
+      "Ids that no row has are passed over; `deleted` counts the rows that went. With a filter " +
+      "exactly the rows go that match when the write has its turn; beyond a million they go in " +
+      "several steps, which a crash may part. An empty filter matches every row.",
     body: schemas.DeleteBody,
     answers: { 200: schemas.Deleted },
-    errors: ["INVALID_ID", "BATCH_EMPTY", "READ_ONLY", "STORAGE_FULL"],
+    errors: ["INVALID_ID", "INVALID_FILTER", "BATCH_EMPTY", "READ_ONLY", "STORAGE_FULL"],
+  },
+  countRows: {
+    ...{ method: "post", path: "/vectors/count", scope: "collection", role: "reader" },
+    summary: "How many rows match a filter",
+    description: "Exact, at one moment; without a filter all rows.",
+    body: schemas.CountBody,
+    answers: { 200: schemas.Counted },
+    errors: ["INVALID_FILTER"],
   },
   scroll: {
     ...{ method: "get", path: "/vectors", scope: "collection", role: "reader" },

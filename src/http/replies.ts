@@ -1,6 +1,6 @@
 /** The shapes of answers, as the OpenAPI document shows them and tests hold answers to them. */
 import { Type } from "typebox";
-import { count, Metadata } from "./values.ts";
+import { count, Metadata, SchemaBody } from "./values.ts";
 
 const Status = Type.Literal("ok");
 const Sequence = count("Of the write that the answer is about.");
@@ -82,6 +82,7 @@ export const Deleted = Type.Object({
   deleted: count("Rows that were there and are gone."),
   sequence: Sequence,
 });
+export const Counted = Type.Object({ count: count("Rows that match.") });
 export const Dropped = Type.Object({ status: Status });
 
 const memoryParts = ["vectors", "codes", "graph", "ids", "metadata", "columns", "free"] as const;
@@ -115,6 +116,7 @@ export const Collection = Type.Object({
   m: Type.Integer(),
   ef_construction: Type.Integer(),
   ef_search: Type.Integer(),
+  schema: Type.Optional(SchemaBody),
   stats: Type.Optional(Stats),
 });
 export const CollectionList = Type.Object({

@@ -19,6 +19,7 @@ import {
   PAGE_ROWS_MAX,
   RECALL_K_MAX,
   RECALL_SAMPLE_MAX,
+  SchemaBody,
   SEARCHES_MAX,
   Vector,
   vector_format,
@@ -116,7 +117,12 @@ export const RecallParameters = Type.Object(
   closed,
 );
 
-export const DeleteBody = Type.Object({ ids }, closed);
+export const DeleteBody = Type.Object(
+  { ids: Type.Optional(ids), filter: Type.Optional(FilterBody) },
+  { ...closed, minProperties: 1, maxProperties: 1, description: "Either ids or a filter." },
+);
+
+export const CountBody = Type.Object({ filter: Type.Optional(FilterBody) }, closed);
 
 export const CollectionBody = Type.Object(
   {
@@ -140,6 +146,7 @@ export const CollectionBody = Type.Object(
       Type.Integer({ minimum: 8, maximum: 2000, default: 64, description: "Width when linking." }),
     ),
     ef_search: Type.Optional(limited(EF_MAX, "Width of a search's walk.", 96)),
+    schema: Type.Optional(SchemaBody),
   },
   closed,
 );

@@ -6,6 +6,7 @@
  * check in the value it is given.
  */
 import { Type } from "typebox";
+import { SCHEMA_PATHS_MAX } from "../../assembly/columns.ts";
 import { DIMENSIONS_MAX, EF_MAX, ID_BYTES_MAX, K_MAX } from "../../assembly/layout.ts";
 
 export { DIMENSIONS_MAX, EF_MAX, ID_BYTES_MAX, K_MAX };
@@ -56,6 +57,18 @@ export const Id = Type.Unsafe<string | number>({ [KEYWORD]: "id" });
 export const FilterBody = Type.Unsafe<unknown>({
   description: 'Conditions on metadata, such as {"year":{"$gte":2020},"tags":"red"}.',
 });
+
+/** Its paths are looked at by collections/schema.ts, which knows how columns are made. */
+export const SchemaBody = Type.Record(
+  Type.String(),
+  Type.Enum(["keyword", "number", "boolean", "auto", "none"]),
+  {
+    maxProperties: SCHEMA_PATHS_MAX,
+    description:
+      "Paths of metadata that have a column whatever else comes: of strings, numbers, booleans, " +
+      "or anything (auto). Values of another kind, and all of none, are read in the rows' JSON.",
+  },
+);
 
 export const closed = { additionalProperties: false };
 export const limited = (maximum: number, description: string, byDefault?: number) =>

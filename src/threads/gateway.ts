@@ -17,7 +17,8 @@ import type {
   RowsToWrite,
   Terms,
 } from "../collections/database.ts";
-import type { Claim } from "../collections/ledger.ts";
+import type { Filter } from "../collections/filter.ts";
+import type { Claim, Once } from "../collections/ledger.ts";
 import type { Snapshots } from "../collections/snapshots.ts";
 import type { Config } from "../config.ts";
 import { OmenError } from "../errors.ts";
@@ -108,6 +109,17 @@ export class Gateway implements Database {
     const frame = encodeRemove(ids, once);
     if (!this.collection(name)) throw missing(name);
     const request = { kind: "write", name, frame, mode: "upsert", expected } as const;
+    const { changed, sequence } = await this.#options.ask(request);
+    return { deleted: changed, sequence };
+  }
+
+  async removeMatching(
+    name: string,
+    { text }: Filter,
+    once?: Once,
+  ): Promise<{ deleted: number; sequence: number }> {
+    if (!this.collection(name)) throw missing(name);
+    const request = { kind: "removeMatching", name, filter: text, once } as const;
     const { changed, sequence } = await this.#options.ask(request);
     return { deleted: changed, sequence };
   }

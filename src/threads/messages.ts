@@ -4,7 +4,7 @@
  */
 import type { CollectionParts, ShardMemories, Thread } from "../collections/collection.ts";
 import type { CollectionSettings, Health, Terms, WriteMode } from "../collections/database.ts";
-import type { First } from "../collections/ledger.ts";
+import type { First, Once } from "../collections/ledger.ts";
 import type { Config } from "../config.ts";
 import type { Variant } from "../engine/variant.ts";
 import { type ErrorCode, OmenError } from "../errors.ts";
@@ -44,6 +44,13 @@ export type Request =
       readonly frame: Uint8Array<ArrayBuffer>;
       readonly mode: WriteMode;
     } & Terms)
+  | {
+      readonly kind: "removeMatching";
+      readonly name: string;
+      /** JSON text. */
+      readonly filter: string;
+      readonly once?: Once;
+    }
   | { readonly kind: "create"; readonly name: string; readonly settings: CollectionSettings }
   | { readonly kind: "drop"; readonly name: string }
   | { readonly kind: "claim"; readonly name: string; readonly key: string }

@@ -13,6 +13,8 @@ import { apply, hasRoom } from "../collections/changes.ts";
 import type { Collection } from "../collections/collection.ts";
 import type { CollectionSettings } from "../collections/database.ts";
 import { Decisions } from "../collections/decisions.ts";
+import { compileFilter } from "../collections/filter.ts";
+import { framesRemoving } from "../collections/removing.ts";
 import { describeDifference, isSameSettings } from "../collections/settings.ts";
 import { OmenError } from "../errors.ts";
 import { type Crc32c, FRAME_PUT, readHeader, seal } from "../storage/frame.ts";
@@ -73,6 +75,9 @@ export class Writer {
     if (request.kind === "write") return this.#enqueue(request);
     if (request.kind === "claim") return this.#claim(name, request.key);
     if (request.kind === "release") return this.#release(name, request.key);
+    if (request.kind === "removeMatching") {
+      return this.inLane(name, () => this.#removeMatching(request));
+    }
     if (request.kind === "drop") return this.inLane(name, () => this.#drop(name));
     return this.inLane(name, () => this.#create(name, request.settings));
   }
@@ -155,6 +160,26 @@ export class Writer {
       });
     }
     this.#queues.delete(name);
+  }
+
+  /** Found and removed in one turn of the lane. */
+  async #removeMatching(request: Request & { kind: "removeMatching" }): Promise<Answer> {
+    const { name, filter, once } = request;
+    const collection = this.#options.catalog.get(name);
+    if (!collection) throw new OmenError("COLLECTION_NOT_FOUND", `there is no collection ${name}`);
+    const compiled = compileFilter(JSON.parse(filter), "/filter");
+    const frames = await framesRemoving(collection, compiled, once);
+    const removals = frames.map((frame) => ({
+      request: { kind: "write", name, frame, mode: "upsert" } as const,
+      ...Promise.withResolvers<Answer>(),
+    }));
+    await this.#carryOut(name, removals);
+    let answer: Answer = { sequence: collection.sequence, changed: 0 };
+    for (const { promise } of removals) {
+      const { sequence, changed } = await promise;
+      answer = { sequence, changed: answer.changed + changed };
+    }
+    return answer;
   }
 
   async #carryOut(name: string, group: readonly Waiting[]): Promise<void> {

@@ -172,15 +172,11 @@ describe(`scroll, seed ${SEED}`, () => {
     await alone.put(Array.from({ length: 4000 }, (_, n) => rowOf(`${n}`)));
     let paused = 0;
     alone.onPause = async () => void paused++;
-    const matches = () => {
+    const dawdle = () => {
       const end = performance.now() + 0.1;
       while (performance.now() < end);
-      return false;
     };
-    await alone.collection.scroll(
-      { limit: 1, filter: { matches } as never, isAbandoned: () => paused > 2 },
-      () => {},
-    );
+    await alone.collection.scroll({ limit: 4000, isAbandoned: () => paused > 2 }, dawdle);
     expect(paused).to.equal(3);
   });
 

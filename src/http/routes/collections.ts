@@ -1,6 +1,7 @@
 /** Collections made, listed, counted and dropped. */
 import type { Static } from "typebox";
 import type { CollectionSettings, CollectionView, Metric } from "../../collections/database.ts";
+import { checkSchema } from "../../collections/schema.ts";
 import { OmenError } from "../../errors.ts";
 import { sendJson } from "../answer.ts";
 import {
@@ -82,6 +83,7 @@ function settingsOf(body: Static<typeof CollectionBody>, metric: Metric): Collec
     m: body.m ?? settings.m,
     efConstruction: body.ef_construction ?? settings.efConstruction,
     efSearch: body.ef_search ?? settings.efSearch,
+    ...(body.schema && { schema: checkSchema(body.schema, "/schema") }),
   };
 }
 
@@ -94,6 +96,7 @@ function describe({ name, settings }: CollectionView) {
     m: settings.m,
     ef_construction: settings.efConstruction,
     ef_search: settings.efSearch,
+    schema: settings.schema,
   };
 }
 

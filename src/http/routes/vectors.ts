@@ -1,6 +1,8 @@
 /** Rows in, rows out, rows gone. */
 import type { Request, Response } from "express";
 import type { Row, RowsToWrite, Terms } from "../../collections/database.ts";
+import { compileFilter, type Filter } from "../../collections/filter.ts";
+import type { Once } from "../../collections/ledger.ts";
 import { patchRow } from "../../collections/patch.ts";
 import { OmenError } from "../../errors.ts";
 import { JsonText, sendJson } from "../answer.ts";
@@ -26,6 +28,7 @@ import {
   AddBody,
   BatchEnvelope,
   BatchRow,
+  CountBody,
   DeleteBody,
   GetBody,
   PatchBody,
@@ -36,7 +39,7 @@ import { validator } from "../validate.ts";
 type Names =
   | ("addRow" | "addRows" | "patchRow")
   | ("getRow" | "getRows")
-  | ("deleteRow" | "deleteRows");
+  | ("deleteRow" | "deleteRows" | "countRows");
 
 const checkAdd = validator(AddBody);
 const checkBatch = validator(BatchEnvelope);
@@ -45,6 +48,7 @@ const checkRowQuery = validator(RowQuery);
 const checkRow = validator(BatchRow);
 const checkPatch = validator(PatchBody);
 const checkGet = validator(GetBody);
+const checkCount = validator(CountBody);
 const checkDelete = validator(DeleteBody);
 
 export function vectorRoutes(door: Door): Handlers<Names> {
@@ -82,6 +86,13 @@ export function vectorRoutes(door: Door): Handlers<Names> {
     return written;
   }
 
+  async function removeMatching(request: Request, filter: Filter, once?: Once): Promise<Written> {
+    if (collectionOf(door, request) === undefined) return NOTHING;
+    const written = await database.removeMatching(collectionName(request), filter, once);
+    control.count("rowsDeleted", written.deleted);
+    return written;
+  }
+
   async function putLines(request: Request, response: Response): Promise<void> {
     expectNoKey(request, "lines are written in parts");
     const { mode = "upsert" } = checkBatchQuery(parametersOf(request, BatchQuery.properties));
@@ -103,6 +114,15 @@ export function vectorRoutes(door: Door): Handlers<Names> {
   }
 
   return {
+    countRows: (request, response) =>
+      withBody(door, request, response, checkCount, async (body, scanned) => {
+        scanned.release();
+        const { filter } = body;
+        const compiled = filter === undefined ? undefined : compileFilter(filter, "/filter");
+        const count = (await collectionOf(door, request)?.count(compiled)) ?? 0;
+        sendJson(response, `{"count":${count}}`);
+      }),
+
     addRow: keyed(door, "addRow", (request, response, write) =>
       withBody(door, request, response, checkAdd, async (body, scanned) => {
         const expected = expectedBy(request);
@@ -191,8 +211,14 @@ export function vectorRoutes(door: Door): Handlers<Names> {
       withBody(door, request, response, checkDelete, async (body, scanned) => {
         scanned.release();
         expectNoCondition(request);
-        const ids = [...new Set(body.ids.map(String))];
-        sendGone(response, await write((once) => remove(request, ids, { once })));
+        const { ids, filter } = body;
+        if (ids === undefined) {
+          const compiled = compileFilter(filter, "/filter");
+          sendGone(response, await write((once) => removeMatching(request, compiled, once)));
+          return;
+        }
+        const distinct = [...new Set(ids.map(String))];
+        sendGone(response, await write((once) => remove(request, distinct, { once })));
       }),
     ),
   };
