@@ -1,12 +1,12 @@
 /**
- * `npm run perf:k6 -- NAME [--url URL] [--seconds N] [--json FILE]`: puts a server under a scenario of
+ * `npm run perf:k6 -- NAME [--url URL] [--json FILE]`: puts a server under a scenario of
  * perf/scenarios.ts and says whether its thresholds held. A server of its own is started on a free
  * port, with a data folder for durable ingest; --url takes one that runs already, whose data must be
  * the scenario's. K6=/path/to/k6 lets k6 drive; without, perf/driver does.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,14 +22,17 @@ interface Values {
   readonly thresholds?: Readonly<Record<string, { readonly ok: boolean }>>;
 }
 
-export interface LoadReport {
+export interface LoadSummary {
+  readonly metrics: Readonly<Record<string, Values>>;
+}
+
+export interface LoadReport extends LoadSummary {
   readonly scenario: string;
   readonly driver: "k6" | "node";
   readonly kept: boolean;
   readonly seconds: number;
   /** Of the server over the run, from the OS; undefined for a server elsewhere. */
   readonly serverCpuSeconds: number | undefined;
-  readonly metrics: Readonly<Record<string, Values>>;
 }
 
 const SCRIPT = fileURLToPath(new URL("./k6/run.ts", import.meta.url));
@@ -120,7 +123,7 @@ const round = (value: number) => Number(value.toPrecision(5));
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { url: { type: "string" }, json: { type: "boolean" }, list: { type: "boolean" } },
+    options: { url: { type: "string" }, json: { type: "string" }, list: { type: "boolean" } },
   });
   const names = Object.keys(SCENARIOS) as ScenarioName[];
   const wrong = positionals.filter((name) => !names.includes(name as ScenarioName));
@@ -133,7 +136,8 @@ async function main(): Promise<void> {
   if (values.url !== undefined) console.log(`the server at ${values.url} must know the key ${KEY}`);
   for (const name of positionals as ScenarioName[]) {
     const report = await runScenario(name, values.url);
-    console.log(values.json ? JSON.stringify(report) : describe(report));
+    console.log(describe(report));
+    if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(report));
     if (!report.kept) process.exitCode = 1;
   }
 }

@@ -1,0 +1,200 @@
+/**
+ * `npm run report [-- --only NAME,..] [--saved]`: runs the benchmarks and writes docs/BENCHMARKS.md,
+ * its plots, and docs/benchmarks.json, in which every figure of the document stands with its command,
+ * machine and date. A part that is not run keeps what the file has of it; --saved runs none and
+ * writes the document again.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { drawPlots } from "./plots.ts";
+
+export interface Part {
+  /** As a reader would type it. */
+  readonly command: string;
+  readonly date: string;
+  readonly machine: string;
+  readonly seconds: number;
+  /** What the command printed. */
+  readonly text: string;
+  /** Its figures, where it writes them. */
+  readonly data?: unknown;
+}
+
+export type Parts = Readonly<Record<string, Part>>;
+
+interface Recipe {
+  readonly title: string;
+  readonly about: string;
+  readonly command: string;
+  /** Whether it writes its figures to the file that --json names. */
+  readonly hasFigures?: true;
+}
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+const SAVED = join(ROOT, "docs", "benchmarks.json");
+const DOCUMENT = join(ROOT, "docs", "BENCHMARKS.md");
+const PLOTS = join(ROOT, "docs", "plots");
+
+const RECIPES: Record<string, Recipe> = {
+  engine: {
+    title: "The engine beside native libraries",
+    about:
+      "One thread, CPU time, searches of all indexes interleaved. For each recall the smallest width " +
+      "that reaches it. A rival that is not listed is not installed in `perf/`.",
+    command: "npm run bench:engine --",
+    hasFigures: true,
+  },
+  servers: {
+    title: "The server beside other servers",
+    about:
+      "One after the other on one machine, the client beside them. CPU is that of the server's " +
+      "processes, from the operating system. What was not run is named with the reason.",
+    command: "npm run bench:servers --",
+    hasFigures: true,
+  },
+  step: {
+    title: "Rising load, JSON",
+    about: "An open loop: searches begin on schedule, whatever the answers do. Client included.",
+    command: "npm run perf:k6 -- step",
+    hasFigures: true,
+  },
+  "step-octets": {
+    title: "Rising load, raw float32",
+    about: "The same with queries as `application/octet-stream`.",
+    command: "npm run perf:k6 -- step-octets",
+    hasFigures: true,
+  },
+  http: {
+    title: "What a request costs",
+    about: "Server and client in processes of their own.",
+    command: "npm run bench:http --",
+  },
+  filters: {
+    title: "Searches under a filter",
+    about: "Tags from half of the rows to one in ten thousand, alike spread and in clusters.",
+    command: "npm run bench:filters --",
+  },
+  storage: {
+    title: "Durability and starts",
+    about: "Strict safety: an answered write is on the disk.",
+    command: "npm run bench:storage --",
+  },
+  churn: {
+    title: "Deletes and inserts for many rounds",
+    about: "Half of the rows are replaced in each round.",
+    command: "npm run bench:churn --",
+  },
+  kernels: {
+    title: "Kernels",
+    about: "Nanoseconds a distance.",
+    command: "npm run bench:kernels --",
+  },
+};
+
+async function run(recipe: Recipe): Promise<Part> {
+  const folder = mkdtempSync(join(tmpdir(), "omendb-report-"));
+  const file = join(folder, "figures.json");
+  try {
+    const asked = recipe.hasFigures ? ` --json ${file}` : "";
+    const start = performance.now();
+    const text = await output(recipe.command + asked);
+    const seconds = Math.round((performance.now() - start) / 1000);
+    const machine = `${cpus().length} x ${cpus()[0]?.model}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`;
+    const { command } = recipe;
+    const part = { command: command.replace(/ --$/, ""), machine, seconds, text };
+    const date = new Date().toISOString().slice(0, 10);
+    if (!existsSync(file)) return { ...part, date };
+    return { ...part, date, data: JSON.parse(readFileSync(file, "utf8")) };
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** What it prints; its progress goes on to this program's stderr. A broken promise is no failure. */
+async function output(command: string): Promise<string> {
+  const [program, ...args] = command.split(" ");
+  const words = args[0] === "run" ? ["run", "--silent", ...args.slice(1)] : args;
+  const child = spawn(program!, words, { cwd: ROOT, stdio: ["ignore", "pipe", "inherit"] });
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (piece: string) => (text += piece));
+  const [code] = (await once(child, "close")) as [number | null];
+  if (code !== 0 && text === "") throw new Error(`${command} ended with ${code}`);
+  return text.trim();
+}
+
+function document(parts: Parts, plots: Readonly<Record<string, readonly string[]>>): string {
+  const missing = Object.keys(RECIPES).filter((name) => parts[name] === undefined);
+  const lines = [
+    "# Benchmarks",
+    "",
+    "Written by `npm run report`; the figures stand in [benchmarks.json](benchmarks.json). Absolute",
+    "figures hold for the machine that is named; what is compared was run on one machine, in one run.",
+    ...(missing.length > 0 ? ["", `Not run: ${missing.join(", ")}.`] : []),
+  ];
+  for (const [name, { title, about }] of Object.entries(RECIPES)) {
+    const part = parts[name];
+    if (part === undefined) continue;
+    lines.push(
+      "",
+      `## ${title}`,
+      "",
+      about,
+      "",
+      `\`${part.command}\`, ${part.date}, ${part.machine}`,
+    );
+    for (const plot of plots[name] ?? []) lines.push("", `![${title}](plots/${plot})`);
+    lines.push("", ...blocks(part.text));
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** Tables stay tables; everything else is shown as it was printed. */
+function blocks(text: string): string[] {
+  const lines: string[] = [];
+  let isFenced = false;
+  const fence = (open: boolean) => {
+    if (open !== isFenced) lines.push(...(open ? ["", "```text"] : ["```", ""]));
+    isFenced = open;
+  };
+  for (const line of text.split("\n")) {
+    const isTable = line.startsWith("|");
+    if (line.trim() !== "" || isFenced) fence(!isTable && line.trim() !== "");
+    lines.push(line);
+  }
+  fence(false);
+  return lines
+    .join("\n")
+    .replaceAll(/\n{3,}/g, "\n\n")
+    .trim()
+    .split("\n");
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { only: { type: "string" }, saved: { type: "boolean", default: false } },
+  });
+  const parts: Record<string, Part> = existsSync(SAVED)
+    ? JSON.parse(readFileSync(SAVED, "utf8"))
+    : {};
+  const names = values.saved ? [] : (values.only?.split(",") ?? Object.keys(RECIPES));
+  for (const name of names) {
+    const recipe = RECIPES[name];
+    if (recipe === undefined) throw new Error(`there is no part called ${name}`);
+    console.error(`\n${name}: ${recipe.command}`);
+    parts[name] = await run(recipe);
+    writeFileSync(SAVED, `${JSON.stringify(parts, null, 2)}\n`);
+  }
+  mkdirSync(PLOTS, { recursive: true });
+  const plots = await drawPlots(parts, PLOTS);
+  writeFileSync(DOCUMENT, document(parts, plots));
+  console.log(
+    `${DOCUMENT} has ${Object.keys(parts).length} of ${Object.keys(RECIPES).length} parts`,
+  );
+}
+
+await main();
