@@ -103,6 +103,20 @@ export const CHAPTERS: Readonly<Record<string, Chapter>> = {
     );
   },
 
+  "scrolls through all rows, each once": async (client, name) => {
+    const rows = await client.createCollection(name, { dimensions: 4 });
+    await rows.batch(Array.from({ length: 250 }, (_, index) => rowAt(index)));
+    const found = new Map<string, number[]>();
+    for await (const { id, vector } of rows.scroll({ limit: 100 })) found.set(id, [...vector!]);
+    same(found.size, 250, "rows");
+    same(found.get("row-77"), rowAt(77).vector, "a row's vector");
+    let odd = 0;
+    for await (const row of rows.scroll({ filter: { parity: "odd" }, include_vector: false })) {
+      odd += row.vector === undefined ? 1 : 1000;
+    }
+    same(odd, 125, "those that pass the filter, without vectors");
+  },
+
   "says what was refused by code and place": async (client, name) => {
     const rows = await client.createCollection(name, { dimensions: 4 });
     const wrong = await refusalOf(rows.search({ vector: [1, 2] }));

@@ -55,6 +55,7 @@ type WireRow = Omit<Row, "vector"> & { vector?: string | number[] };
 type WireHit = Omit<Hit, "vector"> & { vector?: string | number[] };
 
 const SCROLL_ROWS = 1000;
+const BASE64 = "base64";
 
 export class Collection {
   readonly name: string;
@@ -122,7 +123,7 @@ export class Collection {
     ids: readonly (string | number)[],
     { include_vector, ...options }: CallOptions & { readonly include_vector?: boolean } = {},
   ): Promise<(Row | null)[]> {
-    const body = JSON.stringify({ ids, include_vector });
+    const body = JSON.stringify({ ids, include_vector, vector_format: BASE64 });
     const answer = await this.#read<{ vectors: (WireRow | null)[] }>("/vectors/get", body, options);
     return answer.vectors.map((row) => (row === null ? null : rowOf(row)));
   }
@@ -176,17 +177,17 @@ export class Collection {
 
   async scrollPage(options: ScrollOptions = {}): Promise<Page> {
     const { filter, include_vector, limit = SCROLL_ROWS, cursor, ...call } = options;
-    const answer = await this.#transport.json<{ vectors: WireRow[]; cursor?: string | null }>({
+    const answer = await this.#transport.json<{ vectors: WireRow[]; next_cursor: string | null }>({
       ...call,
       method: "GET",
       path: `${this.#root}/vectors`,
       query: {
-        ...{ limit, cursor, include_vector },
+        ...{ limit, cursor, include_vector, vector_format: BASE64 },
         filter: filter === undefined ? undefined : JSON.stringify(filter),
       },
       mayRepeat: true,
     });
-    return { vectors: answer.vectors.map(rowOf), cursor: answer.cursor ?? undefined };
+    return { vectors: answer.vectors.map(rowOf), cursor: answer.next_cursor ?? undefined };
   }
 
   stats(options: CallOptions = {}): Promise<Stats> {
@@ -233,7 +234,8 @@ function wireRow({ id, vector, metadata }: RowToAdd) {
 }
 
 function wireSearch(search: SearchRequest) {
-  return { ...search, vector: encodeVector(search.vector) };
+  const vector_format = search.include_vector ? BASE64 : undefined;
+  return { ...search, vector: encodeVector(search.vector), vector_format };
 }
 
 function rowOf(row: WireRow): Row {
