@@ -44,7 +44,7 @@ const ROOMS: Record<string, readonly string[]> = {
   "src/embedded": ["src/threads", "src/collections", "src/client", "src/config.ts"],
   "src/cli": [
     ...["src/threads", "src/collections", "src/engine", "src/storage", "src/client"],
-    ...["src/access", "src/config.ts"],
+    ...["src/access", "src/config.ts", "src/embedded"],
   ],
   "src/config.ts": ["src/collections", "src/guarding.ts", "src/kinds.ts"],
   "src/guarding.ts": ["src/kinds.ts"],

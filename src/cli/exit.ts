@@ -3,6 +3,7 @@
  * one thing in every command.
  */
 import { CommanderError } from "commander";
+import { OmenDBError } from "../client/index.ts";
 import { ERRORS, OmenError } from "../errors.ts";
 
 export const EXIT = {
@@ -13,6 +14,7 @@ export const EXIT = {
   FORMAT: 4,
   UNREACHABLE: 5,
   FORBIDDEN: 6,
+  INTERRUPTED: 130,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
@@ -26,11 +28,17 @@ export const EXIT_MEANINGS = [
   [EXIT.FORMAT, "a file has a format version that this build does not open"],
   [EXIT.UNREACHABLE, "the server could not be reached or broke off"],
   [EXIT.FORBIDDEN, "the server refused the key, or the key's role"],
+  [EXIT.INTERRUPTED, "interrupted; what can be resumed says so"],
 ] as const;
 
 /** What whoever typed the command has to change. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
+}
+
+/** Ctrl-C. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
 }
 
 /** A failure as shown: a code for machines, a sentence for people, and how the process ends. */
@@ -50,6 +58,13 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof UsageError) {
     return { code: "USAGE", message: error.message, exit: EXIT.USAGE };
   }
+  if (error instanceof Interrupted) {
+    return { code: "INTERRUPTED", message: error.message, exit: EXIT.INTERRUPTED };
+  }
+  if (error instanceof OmenDBError) {
+    const { code, message, status } = error;
+    return { code, message, exit: status === 0 ? EXIT.UNREACHABLE : exitOfStatus(status) };
+  }
   if (error instanceof OmenError) {
     return { code: error.code, message: error.message, exit: exitOf(error.code) };
   }
@@ -62,6 +77,9 @@ export function failureOf(error: unknown): Failure {
 function exitOf(code: keyof typeof ERRORS): ExitCode {
   if (code === "CORRUPT_FILE") return EXIT.DAMAGED;
   if (code === "UNSUPPORTED_FORMAT") return EXIT.FORMAT;
-  const { status } = ERRORS[code];
+  return exitOfStatus(ERRORS[code].status);
+}
+
+function exitOfStatus(status: number): ExitCode {
   return status === 401 || status === 403 ? EXIT.FORBIDDEN : EXIT.FAILED;
 }

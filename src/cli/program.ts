@@ -5,6 +5,8 @@
  */
 import { Command, CommanderError } from "commander";
 import { EXIT, EXIT_MEANINGS, type ExitCode, failureOf } from "./exit.ts";
+import { addExport } from "./export.ts";
+import { addImport } from "./import.ts";
 import { addKeys } from "./keys.ts";
 import { printNote } from "./output.ts";
 import { readVersion } from "./platform.ts";
@@ -16,7 +18,7 @@ export interface Ending {
   exit: ExitCode;
 }
 
-const COMMANDS = [addServe, addWal, addKeys];
+const COMMANDS = [addServe, addExport, addImport, addWal, addKeys];
 
 const HELP = `
 Exit codes:
@@ -24,6 +26,7 @@ ${EXIT_MEANINGS.map(([code, meaning]) => `  ${code}  ${meaning}`).join("\n")}
 
 Examples:
   $ omendb serve --port 9000
+  $ omendb import songs.ndjson --collection songs
   $ omendb wal inspect data
   $ omendb help serve`;
 

@@ -7,7 +7,7 @@ import { type Config, describeSettings, readConfig } from "../config.ts";
 import { OmenError } from "../errors.ts";
 import { loadEngine } from "../threads/engineFiles.ts";
 import { createLog } from "../threads/log.ts";
-import { type RunningServer, startServer } from "../threads/supervisor.ts";
+import type { RunningServer } from "../threads/supervisor.ts";
 import { EXIT, type ExitCode, UsageError } from "./exit.ts";
 import { readVersion } from "./platform.ts";
 import type { Ending } from "./program.ts";
@@ -55,6 +55,8 @@ async function serve(config: Config): Promise<ExitCode> {
   const log = createLog(config);
   const engine = loadEngine();
   const version = readVersion();
+  // Only here, because it takes the other commands long enough to load what they need.
+  const { startServer } = await import("../threads/supervisor.ts");
   let server: RunningServer | undefined;
   process.on("SIGHUP", () => server?.reload());
   server = await startServer({

@@ -29,6 +29,16 @@ export interface Conditional {
   readonly ifMatch?: number;
 }
 
+export interface Scroll {
+  readonly filter?: Record<string, unknown>;
+  /** true by default. */
+  readonly include_vector?: boolean;
+  /** Rows a page; 1000 by default. */
+  readonly limit?: number;
+  /** Where an earlier page ended. */
+  readonly cursor?: string;
+}
+
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const SCROLL_ROWS = 1000;
 const DEFAULT_COLLECTION = "default";
@@ -135,18 +145,24 @@ export class Collection {
   }
 
   /** Every row that is there throughout comes exactly once, also while others write. */
-  async *scroll(
-    options: { filter?: Record<string, unknown>; include_vector?: boolean } = {},
-  ): AsyncGenerator<Row, void, undefined> {
-    const { filter, include_vector = true } = options;
-    const compiled = filter === undefined ? undefined : compileFilter(filter, "/filter");
-    let cursor: string | undefined;
+  async *scroll(options: Scroll = {}): AsyncGenerator<Row, void, undefined> {
+    let { cursor } = options;
     do {
-      const page: Row[] = [];
-      const query = { limit: SCROLL_ROWS, cursor, filter: compiled };
-      cursor = await this.#view()?.scroll(query, (row) => page.push(rowOf(row, include_vector)));
-      yield* page;
+      const page = await this.scrollPage({ ...options, cursor });
+      yield* page.vectors;
+      cursor = page.cursor;
     } while (cursor !== undefined);
+  }
+
+  /** `cursor` is undefined on the last page. */
+  async scrollPage(options: Scroll = {}): Promise<{ vectors: Row[]; cursor?: string }> {
+    const { filter, include_vector = true, limit = SCROLL_ROWS, cursor } = options;
+    const compiled = filter === undefined ? undefined : compileFilter(filter, "/filter");
+    const vectors: Row[] = [];
+    const next = await this.#view()?.scroll({ limit, cursor, filter: compiled }, (row) =>
+      vectors.push(rowOf(row, include_vector)),
+    );
+    return { vectors, cursor: next };
   }
 
   async stats(): Promise<Stats> {
