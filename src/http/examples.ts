@@ -25,6 +25,7 @@ const stats = {
   memory: {
     ...{ vectors: 48, codes: 0, graph: 648, ids: 4184, metadata: 116, columns: 0, free: 69_659 },
   },
+  capacity: { shards: 1, rows_per_shard: 14_221_510, bytes_per_row: 217 },
   ...{ bytes_per_vector: 24_885, threads: 2, wasm_variant: "relaxed-shared" },
   uptime_seconds: 2.947,
 };

@@ -167,6 +167,7 @@ function refuse(
     `HTTP/1.1 ${problem.status} ${problem.code}`,
     `Content-Type: ${PROBLEM_TYPE}`,
     `Content-Length: ${body.length}`,
+    `X-Request-Id: ${problem.request_id}`,
     "Connection: close",
     "X-Content-Type-Options: nosniff",
   ];
