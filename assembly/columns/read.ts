@@ -169,7 +169,9 @@ function readArray(
           count++;
         }
       }
-      at = skipValue(at, end);
+      const after = skipValue(at, end);
+      // Only text that is no JSON stands still.
+      at = after > at ? after : end;
     }
     at = spaceEnd(at);
   }

@@ -132,9 +132,13 @@ function equalsBits(lanes: usize, target: u64): u64 {
 
 /** Column 0's rows whose flags have one of `mask`. */
 function flagBits(lanes: usize, mask: u32): u64 {
+  const wanted = i64x2.splat(mask);
+  const none = i64x2.splat(0);
   let bits: u64 = 0;
-  for (let i: usize = 0; i < 64; i++)
-    bits |= u64((<u32>load<u64>(lanes + (i << 3)) & mask) != 0) << i;
+  for (let i: usize = 0; i < 64; i += 2) {
+    const flags = v128.and(v128.load(lanes + (i << 3)), wanted);
+    bits |= <u64>i64x2.bitmask(i64x2.ne(flags, none)) << i;
+  }
   return bits;
 }
 
