@@ -11,6 +11,7 @@ import { addKeys } from "./keys.ts";
 import { printNote } from "./output.ts";
 import { readVersion } from "./platform.ts";
 import { addServe } from "./serve.ts";
+import { addSnapshot } from "./snapshot.ts";
 import { addWal } from "./wal.ts";
 
 /** A command that ends in another way than `done` says so here. */
@@ -18,7 +19,7 @@ export interface Ending {
   exit: ExitCode;
 }
 
-const COMMANDS = [addServe, addExport, addImport, addWal, addKeys];
+const COMMANDS = [addServe, addExport, addImport, addSnapshot, addWal, addKeys];
 
 const HELP = `
 Exit codes:

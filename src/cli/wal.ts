@@ -3,13 +3,12 @@
  * it may look at the log of a running server; the last group may then be on its way.
  */
 import type { Command } from "commander";
-import { Desk } from "../engine/desk.ts";
 import { NodeFiles } from "../storage/files.ts";
 import { inspectChain, inspectWal, type SegmentReport } from "../storage/inspect.ts";
-import { loadEngine } from "../threads/engineFiles.ts";
 import { EXIT, type ExitCode, UsageError } from "./exit.ts";
 import { bytesShown, printAnswer, table } from "./output.ts";
 import type { Ending } from "./program.ts";
+import { loadSums } from "./sums.ts";
 
 const SEGMENT = /^wal-[0-9a-f]{16}\.log$/;
 /** How far below the given folder logs are looked for. */
@@ -47,8 +46,7 @@ export function addWal(program: Command, ending: Ending): void {
 
 async function inspectLogs(path: string): Promise<LogReport[]> {
   const files = new NodeFiles();
-  const desk = new Desk(loadEngine().desk);
-  const crc32c = (bytes: Uint8Array, seed?: number) => desk.crc32c(bytes, seed);
+  const crc32c = loadSums();
   const folders = await findLogs(files, path.replace(/(?<=.)\/+$/, ""), DEPTH_MAX);
   if (folders.length === 0) throw new UsageError(`there is no log at ${path} or below`);
   const logs: LogReport[] = [];

@@ -21,6 +21,7 @@ import { compileFilter } from "../collections/filter.ts";
 import { patchRow } from "../collections/patch.ts";
 import { OmenError } from "../errors.ts";
 import { floatsOf, idText, metadataBytes, rowsToWrite, searchQuery } from "./rows.ts";
+import { Snapshots } from "./snapshots.ts";
 
 type Database = inner.Database;
 
@@ -46,12 +47,14 @@ const DEFAULTS = { quantization: "sq8", m: 16, efConstruction: 64, efSearch: 96 
 
 export class Collection {
   readonly name: string;
+  readonly snapshots: Snapshots;
   readonly #database: Database;
   readonly #metric: inner.Metric;
 
   constructor(database: Database, name: string, metric: inner.Metric) {
     this.#database = database;
     this.name = name;
+    this.snapshots = new Snapshots(database, name);
     this.#metric = metric;
   }
 

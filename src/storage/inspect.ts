@@ -6,7 +6,7 @@ import { OmenError } from "../errors.ts";
 import type { Files } from "./files.ts";
 import type { Crc32c } from "./frame.ts";
 import { IMAGE_VERSION, type ImageSection } from "./head.ts";
-import { readImage } from "./image.ts";
+import { type ByteSource, Image, readImage } from "./image.ts";
 import {
   type LeftOut,
   listSegments,
@@ -103,27 +103,40 @@ export async function verifyImage(
   crc32c: Crc32c,
 ): Promise<ImageReport> {
   try {
-    const image = await readImage(files, path, crc32c);
-    const sections: ImageReport["sections"] = [];
-    try {
-      for (const section of image.sections) {
-        try {
-          await image.verify(section.name);
-          sections.push({ ...section, sound: true });
-        } catch (error) {
-          sections.push({ ...section, sound: false, fault: faultOf(error).message });
-        }
-      }
-    } finally {
-      await image.close();
-    }
-    const { sequence, settings } = image;
-    const sound = sections.every((section) => section.sound);
-    const bytes = image.source.size;
-    return { file: path, sound, bytes, version: IMAGE_VERSION, sequence, settings, sections };
+    return await verifySections(await readImage(files, path, crc32c));
   } catch (error) {
     return { file: path, sound: false, sections: [], fault: faultOf(error) };
   }
+}
+
+/** The same of anything that can be read by range; closes it. */
+export async function verifySource(source: ByteSource, crc32c: Crc32c): Promise<ImageReport> {
+  try {
+    return await verifySections(await Image.open(source, crc32c));
+  } catch (error) {
+    await source.close?.();
+    return { file: source.name, sound: false, sections: [], fault: faultOf(error) };
+  }
+}
+
+async function verifySections(image: Image): Promise<ImageReport> {
+  const sections: ImageReport["sections"] = [];
+  try {
+    for (const section of image.sections) {
+      try {
+        await image.verify(section.name);
+        sections.push({ ...section, sound: true });
+      } catch (error) {
+        sections.push({ ...section, sound: false, fault: faultOf(error).message });
+      }
+    }
+  } finally {
+    await image.close();
+  }
+  const { sequence, settings } = image;
+  const { name: file, size: bytes } = image.source;
+  const sound = sections.every((section) => section.sound);
+  return { file, sound, bytes, version: IMAGE_VERSION, sequence, settings, sections };
 }
 
 async function inspectSegment(
