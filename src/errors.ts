@@ -52,6 +52,7 @@ export const ERRORS = {
   ISSUER_UNAVAILABLE: { status: 503, title: "The token cannot be checked now" },
   READ_ONLY: { status: 503, title: "Writes are refused after a disk fault" },
   STORAGE_FULL: { status: 507, title: "There is no room left" },
+  QUOTA_EXCEEDED: { status: 507, title: "The write would pass the collection's quota" },
   MEMORY_LIMIT: { status: 507, title: "The write would pass the memory limit" },
   CORRUPT_FILE: { status: 500, title: "A file is damaged" },
   UNSUPPORTED_FORMAT: {

@@ -6,6 +6,7 @@
 import type { Schema } from "../engine/columns.ts";
 import type { Filter } from "./filter.ts";
 import type { Claim, Once } from "./ledger.ts";
+import type { Quota } from "./quota.ts";
 import type { Snapshots } from "./snapshots.ts";
 
 export type Metric = "l2" | "cosine" | "dot";
@@ -20,6 +21,7 @@ export interface CollectionSettings {
   readonly efSearch: number;
   /** Paths whose columns are there from the start, and what they hold. */
   readonly schema?: Schema;
+  readonly quota?: Quota;
 }
 
 export type WriteMode = "upsert" | "insert" | "update";

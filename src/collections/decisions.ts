@@ -9,6 +9,7 @@ import { FRAME_PUT, forEachRecord, readHeader } from "../storage/frame.ts";
 import { versionOf } from "./changes.ts";
 import type { Collection } from "./collection.ts";
 import type { Expected, Terms, WriteMode } from "./database.ts";
+import { Allowance } from "./quota.ts";
 
 /** Ids named in the sentence of an error; the rest are counted. */
 const NAMED_MAX = 5;
@@ -36,9 +37,12 @@ export class Decisions {
   /** Ids that proposals of this group have conditions on. */
   readonly #watched = new Set<string>();
   readonly #foreseen = new Map<string, number>();
+  readonly #allowance: Allowance | undefined;
 
   constructor(collection: Collection, group: readonly Proposal[]) {
     this.#collection = collection;
+    const { quota } = collection.settings;
+    this.#allowance = quota && new Allowance(collection, quota);
     // The first of a group meets the state as it is.
     for (const { frame, mode, expected } of group.slice(1)) {
       if (mode === "upsert" && expected === undefined) continue;
@@ -61,13 +65,24 @@ export class Decisions {
     if (mode !== "upsert") this.#refuseByMode(frame, mode);
   }
 
+  /** Throws QUOTA_EXCEEDED. What is allowed counts against the rest of the group. */
+  allow(frame: Uint8Array): void {
+    if (this.#allowance === undefined) return;
+    let present = 0;
+    forEachId(frame, (_row, id, bytes) => {
+      if (this.#versionOf(id, bytes) !== ABSENT) present++;
+    });
+    this.#allowance.spend(frame, present);
+  }
+
   /** Later decisions see the write as done. */
   accept(frame: Uint8Array, sequence: number): void {
-    if (this.#watched.size === 0) return;
+    const isEveryWatched = this.#allowance !== undefined;
+    if (this.#watched.size === 0 && !isEveryWatched) return;
     const { kind } = readHeader(frame);
     const version = kind === FRAME_PUT ? sequence : ABSENT;
     forEachId(frame, (_row, id) => {
-      if (this.#watched.has(id)) this.#foreseen.set(id, version);
+      if (isEveryWatched || this.#watched.has(id)) this.#foreseen.set(id, version);
     });
   }
 

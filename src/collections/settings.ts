@@ -14,7 +14,7 @@ const SETTING_NAMES = [
 ] as const satisfies (keyof CollectionSettings)[];
 
 export function isSameSettings(a: CollectionSettings, b: CollectionSettings): boolean {
-  return SETTING_NAMES.every((name) => a[name] === b[name]) && schemaOf(a) === schemaOf(b);
+  return SETTING_NAMES.every((name) => a[name] === b[name]) && othersOf(a) === othersOf(b);
 }
 
 export function describeDifference(
@@ -25,11 +25,15 @@ export function describeDifference(
     (name) => `${name} ${present[name]}, not ${wanted[name]}`,
   );
   if (schemaOf(present) !== schemaOf(wanted)) differences.push("another schema");
+  if (quotaOf(present) !== quotaOf(wanted)) differences.push("another quota");
   return differences.join("; ");
 }
 
 /** Its paths are in order. */
 const schemaOf = ({ schema }: CollectionSettings) => JSON.stringify(schema ?? {});
+
+const quotaOf = ({ quota: { vectors, bytes } = {} }: CollectionSettings) => `${vectors} ${bytes}`;
+const othersOf = (settings: CollectionSettings) => `${schemaOf(settings)} ${quotaOf(settings)}`;
 
 const isWhole = (min: number, max: number) => (value: unknown) =>
   Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
@@ -61,5 +65,9 @@ export function readSettings(stated: Record<string, unknown>, file: string): Col
     throw new OmenError("CORRUPT_FILE", `${file}, offset 0: ${message}`);
   }
   if (stated.schema !== undefined) checkStatedSchema(stated.schema, file);
+  for (const [name, most] of Object.entries(stated.quota ?? {})) {
+    if (isWhole(1, Number.MAX_SAFE_INTEGER)(most)) continue;
+    throw new OmenError("CORRUPT_FILE", `${file}, offset 0: the quota of ${name} is ${most}`);
+  }
   return stated as unknown as CollectionSettings;
 }

@@ -41,7 +41,7 @@ export interface Operation {
 const writeErrors = [
   ...(["INVALID_VECTOR", "INVALID_ID", "INVALID_METADATA", "DIMENSION_MISMATCH"] as const),
   ...(["ZERO_VECTOR", "ROW_NOT_FOUND", "ROW_EXISTS", "COLLECTION_NOT_FOUND"] as const),
-  ...(["OVERLOADED", "READ_ONLY", "MEMORY_LIMIT", "STORAGE_FULL"] as const),
+  ...(["OVERLOADED", "READ_ONLY", "MEMORY_LIMIT", "QUOTA_EXCEEDED", "STORAGE_FULL"] as const),
 ];
 const searchErrors = [
   ...(["INVALID_VECTOR", "INVALID_FILTER", "DIMENSION_MISMATCH", "ZERO_VECTOR"] as const),

@@ -1,6 +1,6 @@
 /** The shapes of answers, as the OpenAPI document shows them and tests hold answers to them. */
 import { Type } from "typebox";
-import { count, Metadata, SchemaBody } from "./values.ts";
+import { count, Metadata, QuotaBody, SchemaBody } from "./values.ts";
 
 const Status = Type.Literal("ok");
 const Sequence = count("Of the write that the answer is about.");
@@ -117,6 +117,7 @@ export const Collection = Type.Object({
   ef_construction: Type.Integer(),
   ef_search: Type.Integer(),
   schema: Type.Optional(SchemaBody),
+  quota: Type.Optional(QuotaBody),
   stats: Type.Optional(Stats),
 });
 export const CollectionList = Type.Object({

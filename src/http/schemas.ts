@@ -17,6 +17,7 @@ import {
   Metadata,
   MetadataPatch,
   PAGE_ROWS_MAX,
+  QuotaBody,
   RECALL_K_MAX,
   RECALL_SAMPLE_MAX,
   SchemaBody,
@@ -147,6 +148,7 @@ export const CollectionBody = Type.Object(
     ),
     ef_search: Type.Optional(limited(EF_MAX, "Width of a search's walk.", 96)),
     schema: Type.Optional(SchemaBody),
+    quota: Type.Optional(QuotaBody),
   },
   closed,
 );

@@ -58,6 +58,19 @@ export const FilterBody = Type.Unsafe<unknown>({
   description: 'Conditions on metadata, such as {"year":{"$gte":2020},"tags":"red"}.',
 });
 
+const most = (description: string) =>
+  Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description }));
+export const QuotaBody = Type.Object(
+  {
+    vectors: most("Rows that the collection may hold."),
+    bytes: most("Memory that it may hold, as `memory_bytes` in its stats counts it."),
+  },
+  {
+    additionalProperties: false,
+    minProperties: 1,
+    description: "What passes it is refused with QUOTA_EXCEEDED, and nothing is written.",
+  },
+);
 /** Its paths are looked at by collections/schema.ts, which knows how columns are made. */
 export const SchemaBody = Type.Record(
   Type.String(),

@@ -9,15 +9,16 @@
  * writes, making it, dropping it.
  */
 import type { Catalog } from "../collections/catalog.ts";
-import { apply, hasRoom } from "../collections/changes.ts";
+import { apply } from "../collections/changes.ts";
 import type { Collection } from "../collections/collection.ts";
 import type { CollectionSettings } from "../collections/database.ts";
 import { Decisions } from "../collections/decisions.ts";
 import { compileFilter } from "../collections/filter.ts";
+import { bytesFor, SHARD_BYTES } from "../collections/quota.ts";
 import { framesRemoving } from "../collections/removing.ts";
 import { describeDifference, isSameSettings } from "../collections/settings.ts";
 import { OmenError } from "../errors.ts";
-import { type Crc32c, FRAME_PUT, readHeader, seal } from "../storage/frame.ts";
+import { type Crc32c, readHeader, seal } from "../storage/frame.ts";
 import { Claims } from "./claims.ts";
 import type { Answer, Notice, Request } from "./messages.ts";
 import type { Room } from "./room.ts";
@@ -52,11 +53,6 @@ interface Waiting {
 
 const NOTHING: Answer = { sequence: 0, changed: 0 };
 const MIB = 1024 * 1024;
-/** Of an id's place in tables and index, of the tail and of visited stamps: about, for a row. */
-const ROW_EXTRA_BYTES = 32;
-/** What a shard takes before it has a row: headers, and what threads need to search it. */
-const SHARD_BYTES = 256 * 1024;
-
 export class Writer {
   readonly #options: WriterOptions;
   readonly #queues = new Map<string, Waiting[]>();
@@ -213,7 +209,9 @@ export class Writer {
       const { frame } = waiting.request;
       try {
         decisions.decide(waiting.request);
-        bytes += this.#fit(collection, frame, bytes);
+        const taken = this.#fit(collection, frame, bytes);
+        decisions.allow(frame);
+        bytes += taken;
         seal(frame, ++sequence, crc32c);
         decisions.accept(frame, sequence);
         accepted.push(waiting);
@@ -233,13 +231,9 @@ export class Writer {
 
   /** What the frame's rows will take; throws MEMORY_LIMIT when it would pass the limit. */
   #fit(collection: Collection, frame: Uint8Array, held: number): number {
-    const { memoryBytesMax } = this.#options;
-    const { kind, count, recordsBytes } = readHeader(frame);
-    if (memoryBytesMax === undefined || kind !== FRAME_PUT) return 0;
-    const rowBytes = (collection.parts.at(-1)?.shard.rowBytes ?? 0) + ROW_EXTRA_BYTES;
-    const shardBytes = hasRoom(collection, [frame]) ? 0 : SHARD_BYTES;
-    const bytes = recordsBytes + count * rowBytes + shardBytes;
-    this.#refusePast(held + bytes);
+    if (this.#options.memoryBytesMax === undefined) return 0;
+    const bytes = bytesFor(collection, frame);
+    if (bytes > 0) this.#refusePast(held + bytes);
     return bytes;
   }
 

@@ -83,6 +83,7 @@ function settingsOf(body: Static<typeof CollectionBody>, metric: Metric): Collec
     m: body.m ?? settings.m,
     efConstruction: body.ef_construction ?? settings.efConstruction,
     efSearch: body.ef_search ?? settings.efSearch,
+    ...(body.quota && { quota: body.quota }),
     ...(body.schema && { schema: checkSchema(body.schema, "/schema") }),
   };
 }
@@ -97,6 +98,7 @@ function describe({ name, settings }: CollectionView) {
     ef_construction: settings.efConstruction,
     ef_search: settings.efSearch,
     schema: settings.schema,
+    quota: settings.quota,
   };
 }
 
