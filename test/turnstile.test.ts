@@ -3,6 +3,7 @@ import { expect } from "chai";
 import type { OmenError } from "../src/errors.ts";
 import { Turnstile } from "../src/http/turnstile.ts";
 import { ControlMemory } from "../src/threads/control.ts";
+import { createTurns } from "../src/threads/turns.ts";
 import { closeDoors, openDoor } from "./httpDoor.ts";
 import type { MemoryCollection } from "./memoryDatabase.ts";
 import { pause } from "./server.ts";
@@ -76,6 +77,30 @@ describe("turnstile", () => {
       );
     }
     expect(await isLetIn(turnstile, ms(1))).to.equal(true);
+  });
+});
+
+describe("turns", () => {
+  it("go round, one in each turn of the event loop", async () => {
+    const turn = createTurns();
+    const order: string[] = [];
+    let loops = 0;
+    let isOver = false;
+    const count = () => {
+      loops++;
+      if (!isOver) setImmediate(count);
+    };
+    setImmediate(count);
+    const work = async (name: string, slices: number) => {
+      for (let slice = 0; slice < slices; slice++) {
+        await turn();
+        order.push(name);
+      }
+    };
+    await Promise.all([work("a", 4), work("b", 2), work("c", 3)]);
+    isOver = true;
+    expect(order.join("")).to.equal("abcabcaca");
+    expect(loops).to.be.at.least(order.length - 1);
   });
 });
 

@@ -9,7 +9,7 @@
 import { readdirSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { type Metric, Registry } from "prom-client";
-import type { Database } from "../collections/database.ts";
+import type { CollectionStats, Database } from "../collections/database.ts";
 import {
   COUNTERS,
   type Control,
@@ -124,6 +124,21 @@ function addDatabase(add: Add, database: Database): void {
       "part",
       each(({ memory }) => ({ ...memory })),
     ),
+  );
+  /** Only of collections that have it: none without a data path, or before the first snapshot. */
+  const some = (read: (stats: CollectionStats) => number | undefined): Value[] =>
+    database.collections().flatMap((collection) => {
+      const value = read(collection.stats());
+      return value === undefined ? [] : [{ value, labels: { collection: collection.name } }];
+    });
+  add("omendb_wal_bytes", "Bytes of the log that a start would read", "gauge", () =>
+    some(({ wal }) => wal?.bytes),
+  );
+  add("omendb_wal_records", "Writes in the log that a start would read", "gauge", () =>
+    some(({ wal }) => wal?.records),
+  );
+  add("omendb_snapshot_age_seconds", "Since the last snapshot was made", "gauge", () =>
+    some(({ lastSnapshot }) => lastSnapshot?.ageSeconds),
   );
   add("omendb_collections", "Collections", "gauge", () => [
     { value: database.collections().length, labels: {} },

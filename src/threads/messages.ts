@@ -8,6 +8,7 @@ import type { First, Once } from "../collections/ledger.ts";
 import type { Config } from "../config.ts";
 import type { Variant } from "../engine/variant.ts";
 import { type ErrorCode, OmenError } from "../errors.ts";
+import { createTurns } from "./turns.ts";
 import type { WatchedTexts } from "./watched.ts";
 
 /** What a worker thread is started with. */
@@ -101,5 +102,5 @@ export function fromPlain({ code, message, ids, retryAfterSeconds }: PlainError)
 
 /** The thread's own view of the engine; `pause` lets pending events run. */
 export function threadOf(variant: Variant, worker: number): Thread {
-  return { variant, worker, pause: () => new Promise((resolve) => setImmediate(resolve)) };
+  return { variant, worker, pause: createTurns() };
 }
