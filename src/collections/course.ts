@@ -7,8 +7,8 @@ import type { SearchQuery } from "./database.ts";
 import type { Matched } from "./matching.ts";
 import type { Plan } from "./planner.ts";
 
-/** Components measured in one slice, a few milliseconds' worth. */
-const SLICE_COMPONENTS = 4_000_000;
+/** Components measured in one slice, a millisecond or two. */
+const SLICE_COMPONENTS = 2_000_000;
 /** A row found: where, and how far by the engine's measure (squared under l2). */
 export interface Candidate {
   readonly part: Part;
