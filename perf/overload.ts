@@ -1,9 +1,9 @@
 /**
  * More than the machine can do: the server on one core, this driver on another (taskset), exact
- * searches of 20,000 x 768 sent on a schedule, whether or not answers come, at four times the rate
+ * searches of 60,000 x 768 sent on a schedule, whether or not answers come, at four times the rate
  * that the server keeps up with. Then 2,000 sockets that never finish their request.
  *
- *   node perf/overload.ts [--seconds 120] [--rows 20000] [--sockets 2000] [--threads 1]
+ *   node perf/overload.ts [--seconds 120] [--rows 60000] [--sockets 2000] [--threads 1]
  *
  * Ends with 1 when the p99 of what was accepted is over 5 times its unloaded value and over 50 ms,
  * /livez took 50 ms, throughput was not back after 5 s, or an honest client's p99 doubled beside
@@ -23,6 +23,10 @@ const DIMENSIONS = 768;
 const BATCH = 500;
 const MIB = 1024 * 1024;
 const TIMES = 4;
+/** What the server keeps up with is the best of some rounds: others may use the machine too. */
+const ROUNDS = 4;
+const ROUND_SECONDS = 4;
+const CLIENTS = 3;
 const P99_FACTOR = 5;
 const P99_MS = 50;
 const LIVEZ_MS = 50;
@@ -34,7 +38,7 @@ const HONEST_MS = 5;
 const { values } = parseArgs({
   options: {
     seconds: { type: "string", default: "120" },
-    rows: { type: "string", default: "20000" },
+    rows: { type: "string", default: "60000" },
     sockets: { type: "string", default: "2000" },
     threads: { type: "string", default: "1" },
   },
@@ -153,8 +157,12 @@ function judge(isGood: boolean, sentence: string): void {
 async function overload(server: Server, seconds: number): Promise<void> {
   await closedLoop(server, 1, 2);
   const unloaded = p99((await closedLoop(server, 1, 5)).map((outcome) => outcome.ms));
-  const sustained = await closedLoop(server, 3, 5);
-  const perSecond = sustained.filter(({ status }) => status === 200).length / 5;
+  let perSecond = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const outcomes = await closedLoop(server, CLIENTS, ROUND_SECONDS);
+    const answered = outcomes.filter(({ status }) => status === 200).length;
+    perSecond = Math.max(perSecond, answered / ROUND_SECONDS);
+  }
   console.log(`unloaded p99 ${ms(unloaded)}; keeps up with ${perSecond.toFixed(0)} searches/s`);
   const residentBefore = residentBytesOf(server.pid) ?? 0;
   const stopProbe = probe(server);
@@ -172,7 +180,9 @@ async function overload(server: Server, seconds: number): Promise<void> {
   judge(p99(accepted) <= allowed, `accepted p99 ${ms(p99(accepted))}, ${ms(allowed)} allowed`);
   judge(others === 0, `${others} requests ended in another way than 200 or 503`);
   const worst = Math.max(...lively);
-  judge(worst < LIVEZ_MS, `/livez p99 ${ms(p99(lively))}, worst ${ms(worst)} of ${lively.length}`);
+  const slow = lively.filter((each) => each >= LIVEZ_MS).length;
+  const shown = `p99 ${ms(p99(lively))}, worst ${ms(worst)}, ${slow} of ${lively.length} too slow`;
+  judge(worst < LIVEZ_MS, `/livez ${shown}`);
   const back = await untilBack(server, unloaded);
   judge(back < RECOVERY_MS, `an unloaded answer again after ${ms(back)}`);
   const grown = (residentBytesOf(server.pid) ?? 0) - residentBefore;
