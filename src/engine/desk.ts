@@ -11,31 +11,11 @@
  * The work is done in slices: after SLICE_MS the caller's `pause` is awaited, which should let the
  * event loop turn once. Copying, scanning and parsing the skeleton all go in such slices.
  */
-import {
-  COMPONENT_MAX,
-  CRC_TABLE_BYTES,
-  DESK_AREAS,
-  DESK_ODDITIES,
-  ODDITY_BYTES,
-  ODDITY_FLOAT,
-  ODDITY_SOURCE,
-  ODDITY_VECTOR,
-  SCAN_DONE,
-  SCAN_FAULT,
-  SCAN_MORE,
-  SCAN_ODDITY_COUNT,
-  SCAN_SKELETON,
-  VECTOR_BYTES,
-  VECTOR_FAULT,
-  VECTOR_FAULT_INDEX,
-  VECTOR_FLOATS,
-  VECTOR_OUT_OF_RANGE,
-  VECTOR_SOUND,
-} from "../../assembly/desk.ts";
+import { CRC_TABLE_BYTES, DESK_AREAS, SCAN_SKELETON } from "../../assembly/desk.ts";
 import { OmenError } from "../errors.ts";
-import { bodyFault } from "./faults.ts";
-import { type LineFault, nextLine, tooLong } from "./lines.ts";
+import { judge, type LineFault, nextLine, type TextFault, tooLong } from "./lines.ts";
 import { Pace, type Pause } from "./pace.ts";
+import { isRead } from "./reading.ts";
 import { ScannedBody, ScannedLines } from "./scanned.ts";
 import { type Areas, layOut, SHEET_PAGES_MIN, Sheet } from "./sheet.ts";
 import { isCut, parseLines, parsePieces, parseWhole } from "./skeleton.ts";
@@ -44,8 +24,6 @@ export type { Pause } from "./pace.ts";
 export { ScannedBody, ScannedLines, type ScannedVector } from "./scanned.ts";
 export type { DeskExports } from "./sheet.ts";
 
-/** What goes through the engine in one call: some tenths of a millisecond. */
-const STEP_BYTES = 65_536;
 const COPY_BYTES = 1024 * 1024;
 const PAGE_BYTES = 65_536;
 const LAYOUT_BYTES = 4096;
@@ -56,9 +34,6 @@ const SHEETS_KEPT = 4;
 const SHEET_BYTES_KEPT = 32 * 1024 * 1024;
 /** Below what one memory can be laid out for, a good deal. */
 export const DESK_BODY_BYTES_MAX = 256 * 1024 * 1024;
-
-const FLOAT32_COMPONENT_MAX = Math.fround(COMPONENT_MAX);
-const NUMBER_CHARACTERS = new TextEncoder().encode("0123456789.-+eE");
 
 export class Desk {
   readonly #module: WebAssembly.Module;
@@ -141,6 +116,28 @@ export class Desk {
       sheet.cutSkeleton(skeleton);
       const rows = parseLines(sheet);
       return new ScannedLines(rows, sheet, this.#giveBack, { lines, linesEnd: line, fault });
+    });
+  }
+
+  /**
+   * Judges texts as metadata, without reading them. Resolves with the first that is wrong, by its
+   * place in the list.
+   */
+  async judgeTexts(texts: Uint8Array[], pause: Pause): Promise<TextFault | undefined> {
+    const ends = new Uint8Array(1);
+    const chunks = texts.flatMap((text) => [text, ends]);
+    return this.#read(chunks, pause, async (sheet, pace) => {
+      let fault: TextFault | undefined;
+      let start = sheet.areas.source;
+      for (let index = 0; index < texts.length && fault === undefined; index++) {
+        const end = start + texts[index]!.length;
+        const error = judge(sheet, start, end);
+        if (error !== undefined) fault = { index, error };
+        start = end + 1;
+        if (pace.isDue()) await pace.rest();
+      }
+      this.#give(sheet);
+      return fault;
     });
   }
 
@@ -256,43 +253,3 @@ async function copyLong(chunks: Uint8Array[], sheet: Sheet, pace: Pace): Promise
 }
 
 const EMPTY = new Uint8Array(0);
-
-/** One step; true when it was the last. */
-function isRead(sheet: Sheet, origin: number): boolean {
-  const status = sheet.step(STEP_BYTES);
-  if (status === SCAN_FAULT) throw bodyFault(sheet, origin);
-  if (status !== SCAN_MORE) resolveOddities(sheet);
-  return status === SCAN_DONE;
-}
-
-/**
- * Components that the engine could not decide, by JSON.parse (of a number alone, that is Number).
- */
-function resolveOddities(sheet: Sheet): void {
-  const count = sheet.get(SCAN_ODDITY_COUNT);
-  for (let index = 0; index < count; index++) {
-    const oddity = (DESK_ODDITIES + index * ODDITY_BYTES) >>> 2;
-    const float = sheet.words[oddity + (ODDITY_FLOAT >>> 2)]! >>> 2;
-    const value = Math.fround(numberAt(sheet, sheet.words[oddity + (ODDITY_SOURCE >>> 2)]!));
-    sheet.floats[float] = value;
-    if (Math.abs(value) <= FLOAT32_COMPONENT_MAX) continue;
-    blame(sheet, sheet.words[oddity + (ODDITY_VECTOR >>> 2)]!, float);
-  }
-  if (count > 0) sheet.clear(SCAN_ODDITY_COUNT);
-}
-
-function numberAt(sheet: Sheet, start: number): number {
-  let end = start;
-  while (NUMBER_CHARACTERS.includes(sheet.bytes[end]!)) end++;
-  return Number(String.fromCharCode(...sheet.bytes.subarray(start, end)));
-}
-
-/** The component is out of range; the engine may have found a later one first. */
-function blame(sheet: Sheet, vector: number, float: number): void {
-  const entry = (sheet.areas.vectors + vector * VECTOR_BYTES) >>> 2;
-  const index = float - (sheet.words[entry + (VECTOR_FLOATS >>> 2)]! >>> 2);
-  const isSound = sheet.words[entry + (VECTOR_FAULT >>> 2)] === VECTOR_SOUND;
-  if (!isSound && sheet.words[entry + (VECTOR_FAULT_INDEX >>> 2)]! < index) return;
-  sheet.words[entry + (VECTOR_FAULT >>> 2)] = VECTOR_OUT_OF_RANGE;
-  sheet.words[entry + (VECTOR_FAULT_INDEX >>> 2)] = index;
-}

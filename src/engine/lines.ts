@@ -1,10 +1,17 @@
-/** Lines of NDJSON: where one ends, and what is said of the one that could not be read. */
+/**
+ * Lines of NDJSON: where one ends, and what is said of the one that could not be read. Texts that
+ * come one by one are judged in the same way.
+ */
+import { METADATA_BYTES_MAX } from "../../assembly/desk.ts";
 import { OmenError } from "../errors.ts";
+import { isRead } from "./reading.ts";
+import type { Sheet } from "./sheet.ts";
 
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 const SPACE = 0x20;
 const TAB = 0x09;
+const OBJECT_OPEN = 0x7b;
 
 export interface LineFault {
   /** Counted from 1. */
@@ -33,3 +40,25 @@ export function tooLong(lineBytesMax: number): OmenError {
 function isSpace(byte: number): boolean {
   return byte === SPACE || byte === RETURN || byte === TAB;
 }
+
+export interface TextFault {
+  readonly index: number;
+  readonly error: OmenError;
+}
+
+/** What is wrong with the text as metadata, if anything. The byte at `end` is zero. */
+export function judge(sheet: Sheet, start: number, end: number): OmenError | undefined {
+  if (end - start > METADATA_BYTES_MAX) return notMetadata(`has over ${METADATA_BYTES_MAX} bytes`);
+  let first = start;
+  while (isSpace(sheet.bytes[first]!)) first++;
+  if (sheet.bytes[first] !== OBJECT_OPEN) return notMetadata("is no JSON object");
+  sheet.beginText(start, end);
+  try {
+    while (!isRead(sheet, start));
+    return undefined;
+  } catch (error) {
+    return error as OmenError;
+  }
+}
+
+const notMetadata = (message: string) => new OmenError("INVALID_METADATA", message);

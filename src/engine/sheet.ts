@@ -169,6 +169,11 @@ export class Sheet {
     this.engine.jsonLine(DESK_SCAN, start, end, 0);
   }
 
+  /** The same for a text that is only to be judged. */
+  beginText(start: number, end: number): void {
+    this.engine.jsonLine(DESK_SCAN, start, end, 1);
+  }
+
   /** Takes back what the line at fault has left in the skeleton. */
   cutSkeleton(end: number): void {
     this.#set(SCAN_SKELETON, end);

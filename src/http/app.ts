@@ -22,8 +22,15 @@ import { allowOrigins } from "./cors.ts";
 import type { Door, Handlers } from "./door.ts";
 import { createRateLimit, createVectorLimit } from "./limits.ts";
 import { createRequestLog, type RequestLog } from "./log.ts";
+import { negotiate } from "./media.ts";
 import { createMetrics, NO_OPERATION, observeRequest } from "./metrics.ts";
-import { methodsAt, type OperationName, operationNames, operationOf } from "./operations.ts";
+import {
+  mediaOffered,
+  methodsAt,
+  type OperationName,
+  operationNames,
+  operationOf,
+} from "./operations.ts";
 import { problemHandler } from "./problem.ts";
 import { collectionRoutes } from "./routes/collections.ts";
 import { recallRoutes } from "./routes/recall.ts";
@@ -96,6 +103,12 @@ export function createApp(parts: AppParts): Express {
       response.locals.operation = index;
       next();
     };
+    const offered = mediaOffered(operation);
+    const agree: RequestHandler = ({ headers }, response, next) => {
+      if (offered.length > 1) response.vary("Accept");
+      response.locals.media = negotiate(headers.accept, offered);
+      next();
+    };
     const isUnguarded =
       operation.role === "anyone" ||
       (name === "metrics" && config.metricsPublic) ||
@@ -103,7 +116,7 @@ export function createApp(parts: AppParts): Express {
     const needed = isAnsweredAtStart(name) ? [] : [whenLoaded];
     const watch = audit.of(name, operation) ?? [];
     const held = isUnguarded ? [] : [...gates, createGate(operation)];
-    const chain = [enter, watch, ...held, ...needed, handlers[name]].flat();
+    const chain = [enter, watch, ...held, ...needed, agree, handlers[name]].flat();
     const router = scope === "collection" ? verbs : server;
     router[method](path.replaceAll(/\{(\w+)\}/g, ":$1"), ...chain);
   }

@@ -83,6 +83,10 @@ export interface BodyDesk {
     lineBytesMax: number,
     pause: () => Promise<void>,
   ): Promise<ScannedLines>;
+  judgeTexts(
+    texts: Uint8Array[],
+    pause: () => Promise<void>,
+  ): Promise<{ readonly index: number; readonly error: OmenError } | undefined>;
 }
 
 export class BodyReader {
@@ -129,6 +133,11 @@ export class BodyReader {
     } finally {
       this.#gatheredBytes -= gathered.bytes;
     }
+  }
+
+  /** The first text that is no metadata, and why. */
+  judge(texts: Uint8Array[]): ReturnType<BodyDesk["judgeTexts"]> {
+    return this.#desk.judgeTexts(texts, turn);
   }
 
   /**

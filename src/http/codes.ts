@@ -6,7 +6,7 @@ import type { Operation } from "./operations.ts";
 /** Whatever is asked. */
 const ANYWHERE: readonly ErrorCode[] = [
   ...(["INVALID_REQUEST", "REQUEST_TIMEOUT", "EXPECTATION_FAILED"] as const),
-  ...(["HEADERS_TOO_LARGE", "INTERNAL", "SHUTTING_DOWN"] as const),
+  ...(["HEADERS_TOO_LARGE", "INTERNAL", "SHUTTING_DOWN", "NOT_ACCEPTABLE"] as const),
 ];
 const GUARDED: readonly ErrorCode[] = [
   ...(["UNAUTHENTICATED", "FORBIDDEN", "RATE_LIMITED", "ISSUER_UNAVAILABLE"] as const),

@@ -16,7 +16,7 @@ export interface Door {
   readonly database: Database;
   readonly config: Config;
   readonly control: Control;
-  readonly bodies: Pick<BodyReader, "read" | "gather" | "lines">;
+  readonly bodies: Pick<BodyReader, "read" | "gather" | "judge" | "lines">;
   readonly vectorLimit: VectorLimit;
   readonly turnstile: Turnstile;
   readonly version: string;

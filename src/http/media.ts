@@ -1,6 +1,7 @@
 /**
  * What a request's body is said to be: its media type, of those that the operation takes, and how
- * it is compressed. Both are looked at before a byte of it is read.
+ * it is compressed. Both are looked at before a byte of it is read. And what the client would have
+ * as an answer, of what the operation gives.
  */
 import type { Request } from "express";
 import { OmenError } from "../errors.ts";
@@ -61,4 +62,46 @@ export function encodingOf(request: Request): Encoding | undefined {
     "UNSUPPORTED_MEDIA_TYPE",
     `expected one content encoding of ${ENCODINGS.join(", ")}, got ${encoding.slice(0, 100)}`,
   );
+}
+
+/**
+ * The media type of the answer: what `accept` likes best (RFC 9110, 12.5.1), the first of `offered`
+ * where it does not care. Throws NOT_ACCEPTABLE.
+ */
+export function negotiate(accept: string | undefined, offered: readonly string[]): string {
+  const [first = JSON_MEDIA] = offered;
+  if (accept === undefined || accept === "*/*" || accept === first) return first;
+  const ranges = accept.toLowerCase().split(",").flatMap(rangeOf);
+  let best: { media: string; quality: number } | undefined;
+  for (const media of offered) {
+    const quality = qualityOf(media, ranges);
+    if (quality > (best?.quality ?? 0)) best = { media, quality };
+  }
+  if (best !== undefined) return best.media;
+  // An empty header says as little as none.
+  if (accept.trim() === "") return first;
+  throw new OmenError("NOT_ACCEPTABLE", `there is ${offered.join(" or ")} to be had here`);
+}
+
+interface Range {
+  readonly media: string;
+  readonly quality: number;
+}
+
+function rangeOf(text: string): Range[] {
+  const [media = "", ...parameters] = text.split(";").map((part) => part.trim());
+  if (media === "") return [];
+  const weight = parameters.find((parameter) => parameter.startsWith("q="))?.slice(2);
+  const quality = weight === undefined ? 1 : Number(weight);
+  return [{ media, quality: quality >= 0 && quality <= 1 ? quality : 0 }];
+}
+
+/** By the range that says most about it. */
+function qualityOf(media: string, ranges: readonly Range[]): number {
+  const wide = `${media.slice(0, media.indexOf("/"))}/*`;
+  for (const name of [media, wide, "*/*"]) {
+    const range = ranges.find((each) => each.media === name);
+    if (range !== undefined) return range.quality;
+  }
+  return 0;
 }

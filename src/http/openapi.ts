@@ -152,7 +152,9 @@ function answersOf(name: OperationName): Json {
     const example = EXAMPLES[name].answers[Number(status)];
     const content = isOther ? {} : { schema: shown(answer), example };
     const headers = headersAt(operation, Number(status));
-    return [status, { description: SAID[status] ?? "Done", headers, content: { [type]: content } }];
+    const others = status === "200" ? (operation.otherAnswers ?? []) : [];
+    const all = { [type]: content, ...Object.fromEntries(others.map((media) => [media, {}])) };
+    return [status, { description: SAID[status] ?? "Done", headers, content: all }];
   });
   const isSame = { description: "As the client has it", headers: headersAt(operation, 304) };
   const unchanged = operation.method === "get" && isConditional ? { 304: isSame } : {};

@@ -8,7 +8,7 @@
  */
 import type { Role } from "../access/grant.ts";
 import type { ErrorCode } from "../errors.ts";
-import { LINES_MEDIA, OCTETS_MEDIA } from "./media.ts";
+import { ARROW_MEDIA, JSON_MEDIA, LINES_MEDIA, OCTETS_MEDIA } from "./media.ts";
 import * as queries from "./queries.ts";
 import * as schemas from "./schemas.ts";
 import { SNAPSHOT_OPERATIONS } from "./snapshotOperations.ts";
@@ -35,6 +35,8 @@ export interface Operation {
   readonly otherBodies?: Readonly<Record<string, schemas.TSchema>>;
   /** What comes back by status; a text is a media type other than JSON. */
   readonly answers: Readonly<Record<number, schemas.TSchema | string>>;
+  /** Media types that a 200 may have instead of JSON, where Accept asks for it. */
+  readonly otherAnswers?: readonly string[];
   readonly errors?: readonly ErrorCode[];
 }
 
@@ -76,11 +78,11 @@ export const OPERATIONS = {
     description:
       "An id may come once in a batch. Makes the collection `default` as one row does. NDJSON " +
       "has a row a line and no limit on the body; each line counts as a write of its own, and " +
-      "rows before a line at fault are written. The parameter mode is for NDJSON only.",
+      "rows before a line at fault are written. The parameter mode is for NDJSON and Arrow only.",
     isKeyed: true,
     body: schemas.BatchBody,
     query: queries.BatchQuery,
-    otherBodies: { [LINES_MEDIA]: schemas.BatchRow },
+    otherBodies: { [LINES_MEDIA]: schemas.BatchRow, [ARROW_MEDIA]: queries.ArrowRows },
     answers: { 200: schemas.BatchAdded },
     errors: [...writeErrors, "BATCH_EMPTY", "DUPLICATE_ID"],
   },
@@ -92,6 +94,7 @@ export const OPERATIONS = {
       "by later ones and not by earlier ones.",
     body: schemas.SearchBatchBody,
     answers: { 200: schemas.FoundBatch },
+    otherAnswers: [ARROW_MEDIA],
     errors: [...searchErrors, "BATCH_EMPTY"],
   },
   getRows: {
@@ -100,6 +103,7 @@ export const OPERATIONS = {
     description: "null stands where no row has the id. Also reaches ids that URLs rewrite: `..`.",
     body: schemas.GetBody,
     answers: { 200: schemas.GotRows },
+    otherAnswers: [ARROW_MEDIA],
     errors: ["INVALID_ID", "BATCH_EMPTY", "COLLECTION_NOT_FOUND"],
   },
   deleteRows: {
@@ -131,6 +135,7 @@ export const OPERATIONS = {
       "for any limit, and for its collection alone.",
     query: schemas.ScrollParameters,
     answers: { 200: schemas.Page },
+    otherAnswers: [ARROW_MEDIA],
     errors: ["INVALID_CURSOR", "INVALID_FILTER", "OVERLOADED"],
   },
   getRow: {
@@ -142,6 +147,7 @@ export const OPERATIONS = {
     conditions: ["If-Match", "If-None-Match"],
     query: queries.RowQuery,
     answers: { 200: schemas.GotRow },
+    otherAnswers: [ARROW_MEDIA],
     errors: ["INVALID_ID", "ROW_NOT_FOUND"],
   },
   patchRow: {
@@ -251,6 +257,14 @@ export const OPERATIONS = {
 export type OperationName = keyof typeof OPERATIONS;
 export const operationNames = Object.keys(OPERATIONS) as OperationName[];
 export const operationOf = (name: OperationName): Operation => OPERATIONS[name];
+
+/** What an answer may be, the usual one first. */
+export function mediaOffered({ answers, otherAnswers = [] }: Operation): string[] {
+  const usual = Object.values(answers).map((answer) =>
+    typeof answer === "string" ? answer.split(";")[0]! : JSON_MEDIA,
+  );
+  return [...new Set([...usual, ...otherAnswers])];
+}
 
 /** Every address of an operation as OpenAPI writes it: two for a verb of a collection. */
 export function pathsOf({ scope, path }: Operation): string[] {

@@ -4,6 +4,12 @@ import { BatchBody, GetBody, SearchBody } from "./schemas.ts";
 
 const closed = { additionalProperties: false };
 
+export const ArrowRows = Type.String({
+  contentMediaType: "application/vnd.apache.arrow.stream",
+  description:
+    "Columns `id` (utf8), `vector` (fixed_size_list<float32>, or a list of one length) and, if " +
+    "there are more, either `metadata` (utf8, JSON objects) or others, which become its members.",
+});
 /** Of a batch whose body is rows and nothing else. */
 export const BatchQuery = Type.Object({ mode: BatchBody.properties.mode }, closed);
 

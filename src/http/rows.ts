@@ -117,6 +117,23 @@ export async function rowsToWrite(
   return { ids, vectors, dimensions, metadata, mode: body.mode ?? "upsert" };
 }
 
+/** Rows whose vectors lie one after another: all of one length, which has to be the right one. */
+export async function checkVectors(
+  rows: { ids: readonly string[]; vectors: Float32Array; dimensions: number },
+  collection: CollectionView | undefined,
+  metric: Metric,
+): Promise<void> {
+  const { ids, vectors, dimensions } = rows;
+  const model = vectors.subarray(0, dimensions);
+  const settings = settingsFor(collection, metric, model, "/vectors/0/vector", ids[0]!);
+  const rowsToLookAt = settings.metric === "cosine" ? ids.length : 1;
+  for (let row = 0; row < rowsToLookAt; row++) {
+    if (row % 4096 === 4095) await nextTurn();
+    const vector = vectors.subarray(row * dimensions, (row + 1) * dimensions);
+    checkVector(vector, settings, `/vectors/${row}/vector`, ids[row]!);
+  }
+}
+
 /**
  * What a patch brings, copied: it outlives the body. Before the first write there is nothing that
  * its vector would have to fit.

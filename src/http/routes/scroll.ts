@@ -2,7 +2,9 @@
 import { refused } from "../../collections/cursor.ts";
 import { compileFilter } from "../../collections/filter.ts";
 import { JsonText } from "../answer.ts";
+import { ArrowAnswer, wantedBy } from "../arrow/write.ts";
 import { collectionOf, type Door, type Handlers } from "../door.ts";
+import { ARROW_MEDIA } from "../media.ts";
 import { parametersOf } from "../parameters.ts";
 import { ScrollParameters } from "../schemas.ts";
 import { validator } from "../validate.ts";
@@ -24,6 +26,12 @@ export function scrollRoutes(door: Door): Handlers<"scroll"> {
         isAbandoned: () => request.socket.destroyed,
       };
       if (collection === undefined && cursor !== undefined) throw refused("there are no rows");
+      if (response.locals.media === ARROW_MEDIA) {
+        const dimensions = collection?.settings.dimensions ?? 1;
+        const answer = new ArrowAnswer("rows", dimensions, wantedBy(included));
+        const next = await collection?.scroll(query, (row) => answer.row(row.id, row));
+        return answer.send(response, next === undefined ? {} : { next_cursor: next });
+      }
       const text = new JsonText().text('{"vectors":[');
       let rowCount = 0;
       const next = await collection?.scroll(query, (row) => {

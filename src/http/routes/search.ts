@@ -12,6 +12,7 @@ import { vectorFrom } from "../../collections/floats.ts";
 import { OmenError } from "../../errors.ts";
 import { traceWithin } from "../../tracing.ts";
 import { JsonText, SLICE_HITS, tookMs } from "../answer.ts";
+import { ArrowAnswer } from "../arrow/write.ts";
 import type { ScannedBody } from "../body.ts";
 import {
   collectionOf,
@@ -22,7 +23,7 @@ import {
   nextTurn,
   withBody,
 } from "../door.ts";
-import { JSON_MEDIA, mediaOf, OCTETS_MEDIA } from "../media.ts";
+import { ARROW_MEDIA, JSON_MEDIA, mediaOf, OCTETS_MEDIA } from "../media.ts";
 import { expectNoParameters, parametersOf } from "../parameters.ts";
 import { OctetsQuery } from "../queries.ts";
 import { checkVector } from "../rows.ts";
@@ -109,6 +110,26 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
     });
   }
 
+  /** All hits in one batch; a column says which search each belongs to. */
+  async function answerArrow(
+    response: Response,
+    collection: CollectionView | undefined,
+    queries: readonly SearchQuery[],
+  ): Promise<void> {
+    const answer = new ArrowAnswer("hits", collection?.settings.dimensions ?? 1, {
+      vector: queries.some((query) => query.includeVector),
+      metadata: queries.some((query) => query.includeMetadata),
+    });
+    let begunAtMs = performance.now();
+    for (const [index, query] of queries.entries()) {
+      for (const hit of (await findNow(collection, query)).hits) answer.hit(hit, index);
+      if (!isTurnOver(begunAtMs)) continue;
+      await nextTurn();
+      begunAtMs = performance.now();
+    }
+    await answer.send(response);
+  }
+
   return {
     search: (request, response) => {
       if (mediaOf(request, [JSON_MEDIA, OCTETS_MEDIA]) === OCTETS_MEDIA) {
@@ -128,10 +149,13 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
           queryOf(search, scanned, collection, `/searches/${index}`),
         );
         vectorLimit.spend(request, queries.length);
-        const text = new JsonText().text('{"results":[');
-        const explanations: (Explanation | null)[] = [];
         const works = queries.map((query) => (collection ? workOf(collection, query) : 0));
         const work = works.reduce((sum, each) => sum + each, 0);
+        if (response.locals.media === ARROW_MEDIA) {
+          return turnstile.pass(work, () => answerArrow(response, collection, queries));
+        }
+        const text = new JsonText().text('{"results":[');
+        const explanations: (Explanation | null)[] = [];
         await turnstile.pass(work, async () => {
           let sliceBegunAtMs = begunAtMs;
           for (const [index, query] of queries.entries()) {

@@ -6,6 +6,8 @@ import type { Once } from "../../collections/ledger.ts";
 import { patchRow } from "../../collections/patch.ts";
 import { OmenError } from "../../errors.ts";
 import { JsonText, sendJson } from "../answer.ts";
+import { readArrow } from "../arrow/read.ts";
+import { ArrowAnswer, wantedBy } from "../arrow/write.ts";
 import { etagOf, expectedBy, expectNoCondition, isAnswered } from "../conditions.ts";
 import {
   collectionName,
@@ -13,17 +15,25 @@ import {
   type Door,
   defaultSettings,
   goOn,
+  goOnWith,
   type Handlers,
   isTurnOver,
   nextTurn,
   withBody,
 } from "../door.ts";
 import { ingest } from "../ingest.ts";
-import { expectNoKey, keyed, type Written } from "../keyed.ts";
-import { JSON_MEDIA, LINES_MEDIA, mediaOf } from "../media.ts";
+import { expectNoKey, keyed, type WriteOnce, type Written } from "../keyed.ts";
+import { ARROW_MEDIA, JSON_MEDIA, LINES_MEDIA, mediaOf } from "../media.ts";
 import { expectNoParameters, parametersOf } from "../parameters.ts";
 import { BatchQuery, RowQuery } from "../queries.ts";
-import { idOfPath, patchToMerge, rowsToWrite, rowToWrite, settingsFor } from "../rows.ts";
+import {
+  checkVectors,
+  idOfPath,
+  patchToMerge,
+  rowsToWrite,
+  rowToWrite,
+  settingsFor,
+} from "../rows.ts";
 import {
   AddBody,
   BatchEnvelope,
@@ -113,6 +123,20 @@ export function vectorRoutes(door: Door): Handlers<Names> {
     sendJson(response, `{"status":"ok",${counts},"sequence":${sequence}}`);
   }
 
+  async function putArrow(request: Request, response: Response, write: WriteOnce): Promise<void> {
+    const { mode = "upsert" } = checkBatchQuery(parametersOf(request, BatchQuery.properties));
+    const collection = collectionOf(door, request);
+    const judge = (texts: Uint8Array[]) => bodies.judge(texts);
+    const reading = bodies.gather(request, (chunks) => readArrow(chunks, judge));
+    const rows = await goOnWith(reading, request, response);
+    await checkVectors(rows, collection, metric);
+    vectorLimit.spend(request, rows.ids.length);
+    const { sequence } = await write((once) =>
+      put(request, { ...rows, mode, once }, () => undefined),
+    );
+    sendJson(response, `{"status":"ok","count":${rows.ids.length},"sequence":${sequence}}`);
+  }
+
   return {
     countRows: (request, response) =>
       withBody(door, request, response, checkCount, async (body, scanned) => {
@@ -139,9 +163,9 @@ export function vectorRoutes(door: Door): Handlers<Names> {
 
     addRows: keyed(door, "addRows", async (request, response, write) => {
       expectNoCondition(request);
-      if (mediaOf(request, [JSON_MEDIA, LINES_MEDIA]) === LINES_MEDIA) {
-        return putLines(request, response);
-      }
+      const media = mediaOf(request, [JSON_MEDIA, LINES_MEDIA, ARROW_MEDIA]);
+      if (media === LINES_MEDIA) return putLines(request, response);
+      if (media === ARROW_MEDIA) return putArrow(request, response, write);
       expectNoParameters(request);
       return withBody(door, request, response, checkBatch, async (body, scanned) => {
         const collection = collectionOf(door, request);
@@ -160,9 +184,9 @@ export function vectorRoutes(door: Door): Handlers<Names> {
       const { vector_format } = checkRowQuery(parametersOf(request, RowQuery.properties));
       const row = collectionOf(door, request)?.get(id);
       if (row === undefined) throw new OmenError("ROW_NOT_FOUND", `no row has this id`);
-      if (!isAnswered(request, response, row.version)) {
-        writeRow(shared, row, { vector_format }).send(response);
-      }
+      if (isAnswered(request, response, row.version)) return undefined;
+      if (response.locals.media === ARROW_MEDIA) return sendRow(response, row);
+      return writeRow(shared, row, { vector_format }).send(response);
     },
 
     patchRow: keyed(door, "patchRow", (request, response, write) =>
@@ -186,6 +210,18 @@ export function vectorRoutes(door: Door): Handlers<Names> {
     getRows: (request, response) =>
       withBody(door, request, response, checkGet, async (body) => {
         const collection = collectionOf(door, request);
+        if (response.locals.media === ARROW_MEDIA) {
+          const answer = new ArrowAnswer(
+            "rows",
+            collection?.settings.dimensions ?? 1,
+            wantedBy(body),
+          );
+          for (const [index, id] of body.ids.entries()) {
+            if (index % 256 === 255) await nextTurn();
+            answer.row(String(id), collection?.get(String(id)));
+          }
+          return answer.send(response);
+        }
         const text = new JsonText().text('{"vectors":[');
         let begunAtMs = performance.now();
         for (const [index, id] of body.ids.entries()) {
@@ -229,6 +265,12 @@ const NOTHING: Written = { sequence: 0, deleted: 0 };
 
 function sendGone(response: Response, { deleted = 0, sequence }: Written): void {
   sendJson(response, `{"status":"ok","deleted":${deleted},"sequence":${sequence}}`);
+}
+
+function sendRow(response: Response, row: Row): Promise<void> {
+  const answer = new ArrowAnswer("rows", row.vector.length, wantedBy({}));
+  answer.row(row.id, row);
+  return answer.send(response);
 }
 
 /** What a client wants of each row; everything when it does not say. */
