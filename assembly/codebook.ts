@@ -1,8 +1,10 @@
 /**
  * Codes: how float32 rows become 7-bit components, and when that changes.
  *
- * One range (low, scale) holds for all components of a generation: x ~ low + scale * code. Under
- * cosine the row is brought to unit length first. Under dot `low` is a whole multiple of the scale
+ * One range (low, scale) holds for all components of a generation: x ~ low + scale * code. It is
+ * cut into 16 cells, narrow where many components lie (cells.ts); a walk tells components by their
+ * cells alone, unless that would cost true neighbours. Under cosine the row is brought to unit
+ * length first. Under dot `low` is a whole multiple of the scale
  * (`zero`), so that an inner product is an exact integer of the codes, their sums and that
  * multiple. A row that the range cannot hold is *rough*: its code stays a clamped one, and whoever
  * meets the row measures it on its float32.
@@ -14,10 +16,10 @@
  * thread at a time learns or re-encodes (the maintenance lock); the writer may append.
  */
 import { Codebook, codebook, fence, generation, header, irregular, slotsUsed } from "./header";
-import { sumCode } from "./kernels/codes";
+import { split } from "./kernels/halves";
 import { norm, sumLanes } from "./kernels/lanes";
 import * as L from "./layout";
-import { birthOf, codeOf, deathOf, generationOf, headOf, stampOf, vectorOf } from "./row";
+import { birthOf, codeOf, deathOf, fineOf, generationOf, headOf, stampOf, vectorOf } from "./row";
 
 /**
  * A row is rough when what clamping takes from it, squared and in steps, passes this much a
@@ -32,9 +34,10 @@ const LEARNED_FIRMLY: u32 = 1024;
  */
 const ROUGH_FREE: u32 = 8;
 const ROUGH_SHARE: u32 = 256;
-export const MODE_CODES: u32 = 0;
-export const MODE_CAREFUL: u32 = 1;
-export const MODE_FLOATS: u32 = 2;
+export const MODE_COARSE: u32 = 0;
+export const MODE_CODES: u32 = 1;
+export const MODE_CAREFUL: u32 = 2;
+export const MODE_FLOATS: u32 = 3;
 
 /**
  * How a walk measures rows now. Clamping brings a row nearer to every query within the range, never
@@ -44,11 +47,12 @@ export const MODE_FLOATS: u32 = 2;
 export function modeNow(): u32 {
   const current = generation();
   if (current == 0 || codebook(current).lossy) return MODE_FLOATS;
+  const regular = codebook(current).coarse ? MODE_COARSE : MODE_CODES;
   const count = irregular();
-  if (count == 0) return MODE_CODES;
+  if (count == 0) return regular;
   if (header().metric == L.METRIC_DOT) return MODE_CAREFUL;
   return count <= ROUGH_FREE + atomic.load<u32>(L.HEADER_LIVE) / ROUGH_SHARE
-    ? MODE_CODES
+    ? regular
     : MODE_CAREFUL;
 }
 
@@ -62,37 +66,77 @@ export function unitFactor(vector: usize): f64 {
   return length > 0 ? 1 / length : 0;
 }
 
-/** Writes a vector's code to `target`; returns 1 when the range could not hold it. */
+/** Writes a vector's code to `target`, a byte a component; returns 1 when it is rough. */
 export function encode(vector: usize, factor: f64, target: usize, book: Codebook): u32 {
+  const bytes = header().codeBytes;
+  for (let at: u32 = 0; at < bytes; at += 16)
+    v128.store(target + at, sixteen(vector, at, <f32>factor, book));
+  return isRough(vector, factor, book);
+}
+
+/** Writes a vector's code in halves; returns 1 when it is rough. */
+function encodeHalves(
+  vector: usize,
+  factor: f64,
+  coarse: usize,
+  fine: usize,
+  book: Codebook,
+): u32 {
+  const half = header().codeBytes >> 1;
+  const table = changetype<usize>(book) + L.CODEBOOK_STARTS;
+  for (let at: u32 = 0; at < half; at += 16) {
+    const a = sixteen(vector, 2 * at, <f32>factor, book);
+    const b = sixteen(vector, 2 * at + 16, <f32>factor, book);
+    split(a, b, coarse + at, fine + at, table);
+  }
+  return isRough(vector, factor, book);
+}
+
+/** The code of sixteen components from `at` on; past the dimensions it is 0. */
+function sixteen(vector: usize, at: u32, factor: f32, book: Codebook): v128 {
+  const a = rounded(vector, at, factor, book);
+  const b = rounded(vector, at + 4, factor, book);
+  const c = rounded(vector, at + 8, factor, book);
+  const d = rounded(vector, at + 12, factor, book);
+  return i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
+}
+
+// @ts-ignore: decorator
+@inline
+function rounded(vector: usize, at: u32, factor: f32, book: Codebook): v128 {
+  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(held(steps(vector, at, factor, book))));
+}
+
+// @ts-ignore: decorator
+@inline
+function held(steps: v128): v128 {
+  return f32x4.min(f32x4.max(steps, f32x4.splat(0)), f32x4.splat(<f32>(L.CODE_VALUES - 1)));
+}
+
+/**
+ * Four components from `at` on, in steps above the range's low end; past the dimensions they are 0,
+ * and so is what a vector's last lane holds there.
+ */
+// @ts-ignore: decorator
+@inline
+function steps(vector: usize, at: u32, factor: f32, book: Codebook): v128 {
   const dimensions = header().dimensions;
-  const low = f32x4.splat(book.low);
-  const inverse = f32x4.splat(book.inverse);
-  const unit = f32x4.splat(<f32>factor);
-  const top = f32x4.splat(127);
-  const zero = f32x4.splat(0);
+  if (at >= dimensions) return f32x4.splat(0);
+  const values = f32x4.mul(v128.load(vector + ((<usize>at) << 2)), f32x4.splat(factor));
+  const above = f32x4.mul(f32x4.sub(values, f32x4.splat(book.low)), f32x4.splat(book.inverse));
+  const inside = i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(dimensions - at));
+  return v128.and(above, inside);
+}
+
+/** Whether clamping takes more from the vector than its code may lose. */
+function isRough(vector: usize, factor: f64, book: Codebook): u32 {
   let outside = f32x4.splat(0);
-  let at: u32 = 0;
-  for (; at + 4 <= dimensions; at += 4) {
-    const x = f32x4.mul(
-      f32x4.sub(f32x4.mul(v128.load(vector + ((<usize>at) << 2)), unit), low),
-      inverse,
-    );
-    const held = f32x4.min(f32x4.max(x, zero), top);
-    const off = f32x4.sub(x, held);
+  for (let at: u32 = 0; at < header().dimensions; at += 4) {
+    const above = steps(vector, at, <f32>factor, book);
+    const off = f32x4.sub(above, held(above));
     outside = f32x4.add(outside, f32x4.mul(off, off));
-    const words = i32x4.trunc_sat_f32x4_s(f32x4.nearest(held));
-    const narrow = i16x8.narrow_i32x4_s(words, words);
-    v128.store_lane<u32>(target + at, i8x16.narrow_i16x8_u(narrow, narrow), 0);
   }
-  let error = sumLanes(outside);
-  for (; at < dimensions; at++) {
-    const x = (load<f32>(vector + ((<usize>at) << 2)) * <f32>factor - book.low) * book.inverse;
-    const held = min<f32>(max<f32>(x, 0), 127);
-    error += (x - held) * (x - held);
-    store<u8>(target + at, <u8>nearest<f32>(held));
-  }
-  for (; at < header().codeBytes; at++) store<u8>(target + at, 0);
-  return <u32>!(error <= <f32>dimensions * ROUGH_ERROR);
+  return <u32>!(sumLanes(outside) <= <f32>header().dimensions * ROUGH_ERROR);
 }
 
 /**
@@ -109,9 +153,9 @@ export function encodeRow(slot: u32): void {
       store<u8>(head, 0, L.ROW_GENERATION);
     } else {
       const vector = vectorOf(slot);
-      const rough = encode(vector, unitFactor(vector), codeOf(slot), codebook(current));
-      if (h.metric == L.METRIC_DOT)
-        store<i32>(codeOf(slot) + h.codeBytes, sumCode(codeOf(slot), h.codeBytes));
+      const factor = unitFactor(vector);
+      const book = codebook(current);
+      const rough = encodeHalves(vector, factor, codeOf(slot), fineOf(slot), book);
       store<u8>(head, <u8>current, L.ROW_GENERATION);
       markRough(slot, rough);
     }

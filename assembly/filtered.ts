@@ -4,18 +4,27 @@
  * float32 decides among the best, as in scan.ts.
  */
 import { nextPassing } from "./bitmap";
-import { MODE_CAREFUL, MODE_CODES } from "./codebook";
+import { MODE_CAREFUL, MODE_COARSE, MODE_CODES } from "./codebook";
 import { searchPassing } from "./graph/filtered";
 import { heapBar, heapOffer, heapReset, heapSort } from "./graph/heap";
 import { poolReset, slotIn } from "./graph/pool";
 import { descend, entry } from "./graph/search";
 import { header, slotsUsed } from "./header";
-import { Careful, DotCodes, L2Codes, L2Floats, OtherFloats } from "./kernels/metric";
+import {
+  Careful,
+  DotCoarse,
+  DotCodes,
+  L2Coarse,
+  L2Codes,
+  L2Floats,
+  OtherFloats,
+} from "./kernels/metric";
 import * as L from "./layout";
 import { isStale, prepareQuery } from "./query";
 import { beginWalk, endWalk } from "./readers";
 import { isVisible } from "./row";
-import { ATTEMPTS, merge, rescore } from "./scan";
+import { decide, merge } from "./rescore";
+import { ATTEMPTS } from "./scan";
 import { scanTail } from "./tail";
 import { Worker } from "./worker";
 
@@ -49,7 +58,7 @@ export function searchFiltered(
     if (!isStale(worker)) break;
   }
   heapSort(worker);
-  const count = rescore(worker, merge(worker, candidates), k);
+  const count = decide(worker, merge(worker, candidates), k);
   worker.filtered = 0;
   return count;
 }
@@ -58,7 +67,10 @@ function walkGraph(worker: Worker, ef: u32, wanted: u32, budget: u32): void {
   const door = entry();
   if (slotIn(door) == L.NO_SLOT) return;
   const metric = header().metric;
-  if (worker.mode == MODE_CODES) {
+  if (worker.mode == MODE_COARSE) {
+    if (metric == L.METRIC_DOT) walkIn<DotCoarse>(worker, door, ef, wanted, budget);
+    else walkIn<L2Coarse>(worker, door, ef, wanted, budget);
+  } else if (worker.mode == MODE_CODES) {
     if (metric == L.METRIC_DOT) walkIn<DotCodes>(worker, door, ef, wanted, budget);
     else walkIn<L2Codes>(worker, door, ef, wanted, budget);
   } else if (worker.mode == MODE_CAREFUL) walkIn<Careful>(worker, door, ef, wanted, budget);
@@ -87,12 +99,15 @@ export function scanPassing(worker: Worker, from: u32, to: u32, candidates: u32,
     if (!isStale(worker)) break;
   }
   heapSort(worker);
-  return rescore(worker, merge(worker, candidates), k);
+  return decide(worker, merge(worker, candidates), k);
 }
 
 function sweep(worker: Worker, from: u32, end: u32): void {
   const metric = header().metric;
-  if (worker.mode == MODE_CODES) {
+  if (worker.mode == MODE_COARSE) {
+    if (metric == L.METRIC_DOT) sweepIn<DotCoarse>(worker, from, end);
+    else sweepIn<L2Coarse>(worker, from, end);
+  } else if (worker.mode == MODE_CODES) {
     if (metric == L.METRIC_DOT) sweepIn<DotCodes>(worker, from, end);
     else sweepIn<L2Codes>(worker, from, end);
   } else if (worker.mode == MODE_CAREFUL) sweepIn<Careful>(worker, from, end);

@@ -12,8 +12,16 @@ export class Codebook {
   inverse: f32;
   zero: i32;
   lossy: i32;
-  pad0: u32;
-  pad1: u64;
+  coarse: i32;
+  pad0: u64;
+  starts0: u64;
+  starts1: u64;
+  mask0: u64;
+  mask1: u64;
+  levels0: u64;
+  levels1: u64;
+  mask2: u64;
+  mask3: u64;
 }
 
 @unmanaged
@@ -62,6 +70,8 @@ if (offsetof<Header>("deadBase") != L.HEADER_DEAD_BASE) ERROR("Header drifted fr
 if (offsetof<Header>("dirtyNow") != L.HEADER_DIRTY_NOW) ERROR("Header drifted from layout.ts");
 if (offsetof<Header>("end") != L.HEADER_END) ERROR("Header drifted from layout.ts");
 if (offsetof<Codebook>("lossy") != L.CODEBOOK_LOSSY) ERROR("Codebook drifted from layout.ts");
+if (offsetof<Codebook>("starts0") != L.CODEBOOK_STARTS) ERROR("Codebook drifted from layout.ts");
+if (offsetof<Codebook>("levels0") != L.CODEBOOK_LEVELS) ERROR("Codebook drifted from layout.ts");
 if (offsetof<Codebook>() != L.CODEBOOK_BYTES) ERROR("Codebook drifted from layout.ts");
 
 // @ts-ignore: decorator

@@ -13,6 +13,7 @@ import * as Scanning from "./columns/scan";
 import * as Filtered from "./filtered";
 import * as Check from "./graph/check";
 import * as Kernel from "./kernels/codes";
+import * as Half from "./kernels/halves";
 import * as Lane from "./kernels/lanes";
 import * as L from "./layout";
 import * as Range from "./range";
@@ -269,24 +270,27 @@ export function cosineFloats(a: usize, b: usize, bytes: usize): f32 {
   return Lane.cosine(a, b, bytes, length > 0 ? 1 / length : 0);
 }
 
-/**
- * Runs a kernel over `count` vectors `stride` apart, four at a time where the kernel can; the sum
- * defeats shortcuts.
- */
+/** Of a query's code to a row's coarse half; `table` holds the levels of 16 cells. */
+export function squaredCoarse(query: usize, row: usize, half: usize, table: usize): i32 {
+  return Half.squaredCoarse(query, row, half, table);
+}
+
+/** A kernel over `count` coarse halves `stride` apart, four at a time; `sum` defeats shortcuts. */
 export function sweepCodes(
   query: usize,
   base: usize,
   stride: usize,
   count: u32,
-  bytes: usize,
+  half: usize,
+  table: usize,
   product: bool,
 ): i32 {
   let sum: i32 = 0;
   for (let i: u32 = 0; i + 4 <= count; i += 4) {
     const a = base + <usize>i * stride;
     const four = product
-      ? Kernel.dotCodes4(query, a, a + stride, a + 2 * stride, a + 3 * stride, bytes)
-      : Kernel.squaredCodes4(query, a, a + stride, a + 2 * stride, a + 3 * stride, bytes);
+      ? Half.dotCoarse4(query, a, a + stride, a + 2 * stride, a + 3 * stride, half, table)
+      : Half.squaredCoarse4(query, a, a + stride, a + 2 * stride, a + 3 * stride, half, table);
     sum += Kernel.sumCounts(four);
   }
   return sum;

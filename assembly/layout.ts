@@ -17,7 +17,8 @@
  *   dirtyBase         | 2 x dirtyStride             | one byte for each DIRTY_BYTES of the memory
  *   doomedBase        | bitmapStride                | one bit a slot: dead rows on their way out
  *   reachBase         | 3 x bitmapStride            | one bit a slot each: to reach, met, expanded
- *   codesBase         | capacity x codeStride       | codes, dense: a walk reads many for each row
+ *   codesBase         | capacity x codeStride       | coarse halves of codes: what a walk reads
+ *   finesBase         | capacity x codeBytes / 2    | fine halves of codes: see row.ts
  *   rowsBase          | capacity x rowStride        | rows: head, links of level 0
  *   vectorsBase       | capacity x vectorStride     | the caller's float32, unchanged
  */
@@ -96,6 +97,8 @@ export const HEADER_RECYCLED = 148;
 export const HEADER_FENCE = 152;
 export const HEADER_FREE_TAIL = 156;
 export const HEADER_RECLAIM_CURSOR = 160;
+// Where the fine halves of codes begin.
+export const HEADER_FINES_BASE = 164;
 // The graph's doors and the tail, each on a cache line of its own.
 export const HEADER_ENTRY = 192;
 export const HEADER_GRAPH_LOCK = 200;
@@ -111,8 +114,8 @@ export const HEADER_ROUGH_SEEN = 460;
 export const HEADER_MAINTENANCE = 468;
 export const HEADER_REENCODE_NEXT = 472;
 export const HEADER_LEARNED_AT = 476;
-export const HEADER_CODEBOOK_A = 512;
-export const HEADER_CODEBOOK_B = 544;
+export const HEADER_CODEBOOK_A = 1024;
+export const HEADER_CODEBOOK_B = 1152;
 // Repair: its steps (graph/repair.ts), each group on a cache line of its own.
 export const HEADER_REPAIR_LOCK = 640;
 export const HEADER_REPAIR_PHASE = 644;
@@ -139,12 +142,19 @@ export const HEADER_FORGOTTEN = 776;
 export const HEADER_UPPER_FREE = 832;
 
 // Codebook of a generation, in bytes from its start.
-export const CODEBOOK_BYTES = 32;
+export const CODEBOOK_BYTES = 96;
 export const CODEBOOK_LOW = 0;
 export const CODEBOOK_SCALE = 4;
 export const CODEBOOK_INVERSE = 8;
 export const CODEBOOK_ZERO = 12;
 export const CODEBOOK_LOSSY = 16;
+export const CODEBOOK_COARSE = 20;
+export const CODEBOOK_STARTS = 32;
+export const CODEBOOK_LEVELS = 64;
+// A code's component is a number below CODE_VALUES: its cell, and its place in the cell.
+export const CODE_VALUES = 128;
+export const CELLS = 16;
+export const CELL_WIDTH_MAX = 16;
 
 // Row, in bytes from its start.
 export const ROW_BIRTH = 0;

@@ -1,14 +1,12 @@
 /**
  * How the codes' range is learned: from a sample of live rows, the span that holds all but a sliver
- * of their components; and whether codes of that range are good enough to walk by, measured on the
- * sample itself.
+ * of their components; probe.ts then tells whether codes of that range are good enough to walk by.
  */
-import { beginGeneration, encode, orderedBits, unitFactor } from "./codebook";
-import { heapOffer, heapReset } from "./graph/heap";
+import { beginGeneration, encode, unitFactor } from "./codebook";
+import { cutCells } from "./cells";
 import { Codebook, codebook, generation, header, irregular, slotsUsed } from "./header";
-import { dotCodes, squaredCodes, sumCode } from "./kernels/codes";
-import { cosine, dot, squaredL2 } from "./kernels/lanes";
 import * as L from "./layout";
+import { codeAt, isGood, sampled } from "./probe";
 import { birthOf, deathOf, stampOf, vectorOf } from "./row";
 import { Worker } from "./worker";
 
@@ -19,15 +17,6 @@ import { Worker } from "./worker";
 const SAMPLE_ROWS: u32 = 1024;
 const BINS: u32 = 4096;
 const CLAMPED_SHARE: f64 = 0.0005;
-/**
- * The codes must hold this share of the true neighbours among their best candidates, or walks use
- * float32.
- */
-const PROBES: u32 = 32;
-const PROBE_K: u32 = 10;
-const PROBE_CANDIDATES: u32 = 40;
-const PROBE_RECALL_PERCENT: u32 = 90;
-
 /**
  * Learns the range from a sample of live rows and begins a new generation if it differs enough from
  * the present one. The caller holds the maintenance lock.
@@ -40,18 +29,30 @@ export function learn(worker: Worker): void {
   if (rows == 0) return settleLearning();
   measureRange(worker, sample, rows, book);
   book.lossy = 0;
+  book.coarse = 0;
   if (next > 1 && !hasMoved(codebook(next - 1), book)) {
     settleLearning();
     // The range is the same, but more rows may show that its codes are too coarse for them.
     const present = codebook(next - 1);
-    if (!present.lossy && isLossy(worker, sample, rows, present)) {
-      present.lossy = 1;
-      atomic.add<u32>(L.HEADER_CODES_EPOCH, 1);
-    }
+    if (!present.lossy) judge(worker, sample, rows, present);
     return;
   }
-  book.lossy = isLossy(worker, sample, rows, book);
+  encodeSample(worker, sample, rows, book);
+  cut(worker, rows, book);
+  book.coarse = isGood(worker, sample, rows, book, true);
+  book.lossy = <i32>!(book.coarse || isGood(worker, sample, rows, book, false));
   beginGeneration(next);
+}
+
+/** Whether the codes in use, or their halves, have grown too coarse for the rows. */
+function judge(worker: Worker, sample: usize, rows: u32, book: Codebook): void {
+  encodeSample(worker, sample, rows, book);
+  if (book.coarse && isGood(worker, sample, rows, book, true)) return;
+  const isLossy = !isGood(worker, sample, rows, book, false);
+  if (!isLossy && !book.coarse) return;
+  book.coarse = 0;
+  book.lossy = <i32>isLossy;
+  atomic.add<u32>(L.HEADER_CODES_EPOCH, 1);
 }
 
 /** Nothing to learn until the rows have changed again. */
@@ -64,7 +65,7 @@ function settleLearning(): void {
 function takeSample(target: usize): u32 {
   const used = slotsUsed();
   let wanted = min<u32>(SAMPLE_ROWS, used);
-  // The probe keeps a code a row in the results area.
+  // The probes keep a code a row in the results area.
   wanted = min<u32>(wanted, (L.RESULT_BYTES * L.POOL_MAX) / header().codeBytes - 1);
   let count: u32 = 0;
   for (let i: u32 = 0; i < wanted; i++) {
@@ -96,12 +97,6 @@ function isLiving(slot: u32): bool {
   if (birthOf(slot) == 0 || deathOf(slot) != 0 || (stampOf(slot) & 1) != 0) return false;
   // A row too short for float32 to bring to unit length would teach a range of NaN.
   return <f32>unitFactor(vectorOf(slot)) < Infinity;
-}
-
-// @ts-ignore: decorator
-@inline
-function sampled(sample: usize, index: u32): u32 {
-  return load<u32>(sample + ((<usize>index) << 2));
 }
 
 function measureRange(worker: Worker, sample: usize, rows: u32, book: Codebook): void {
@@ -184,73 +179,24 @@ function hasMoved(before: Codebook, after: Codebook): bool {
   return ratio > 1.1 || ratio < 0.8 || shift > 12;
 }
 
-/** Measures, on the sample itself, whether the codes' best candidates hold the true neighbours. */
-function isLossy(worker: Worker, sample: usize, rows: u32, book: Codebook): i32 {
-  const h = header();
-  if (h.metric == L.METRIC_DOT) {
-    // Sums times `zero` must stay integers of 31 bits.
-    if (<f64>abs(book.zero) * 127.0 * <f64>h.dimensions > 1e9) return 1;
-  }
-  if (rows <= PROBE_CANDIDATES) return 0;
-  const codes = worker.results;
+/** Codes of the sampled rows, a byte a component, in the results area. */
+function encodeSample(worker: Worker, sample: usize, rows: u32, book: Codebook): void {
   for (let i: u32 = 0; i < rows; i++) {
     const vector = vectorOf(sampled(sample, i));
-    encode(vector, unitFactor(vector), codes + <usize>i * h.codeBytes, book);
+    encode(vector, unitFactor(vector), codeAt(worker, i), book);
   }
-  let found: u32 = 0;
-  const probes = min<u32>(PROBES, rows);
-  for (let p: u32 = 0; p < probes; p++) {
-    found += probe(worker, sample, rows, codes, <u32>((<u64>p * rows) / probes), book);
-  }
-  return found * 100 < probes * PROBE_K * PROBE_RECALL_PERCENT ? 1 : 0;
 }
 
-/** How many of a sampled row's true neighbours are among its best candidates by code. */
-function probe(
-  worker: Worker,
-  sample: usize,
-  rows: u32,
-  codes: usize,
-  index: u32,
-  book: Codebook,
-): u32 {
-  const h = header();
-  const own = vectorOf(sampled(sample, index));
-  const factor = unitFactor(own);
-  const code = codes + <usize>index * h.codeBytes;
-  const distances = worker.pool;
-  heapReset(worker, PROBE_K);
+/** Cuts the range into cells by the sample's codes. */
+function cut(worker: Worker, rows: u32, book: Codebook): void {
+  const counts = worker.pool;
+  memory.fill(counts, 0, 4 * L.CODE_VALUES);
   for (let i: u32 = 0; i < rows; i++) {
-    if (i == index) continue;
-    const other = vectorOf(sampled(sample, i));
-    let distance: f32;
-    if (h.metric == L.METRIC_L2) distance = squaredL2(own, other, h.vectorStride);
-    else if (h.metric == L.METRIC_DOT) distance = -dot(own, other, h.vectorStride);
-    else distance = cosine(own, other, h.vectorStride, factor);
-    const key = orderedBits(distance);
-    store<u32>(distances + ((<usize>i) << 2), key);
-    heapOffer(worker, key, i);
-  }
-  const bar = <u32>(load<u64>(worker.heap) >> 32);
-  heapReset(worker, min<u32>(PROBE_CANDIDATES, rows / 2));
-  for (let i: u32 = 0; i < rows; i++) {
-    if (i == index) continue;
-    const other = codes + <usize>i * h.codeBytes;
-    let key: u32;
-    if (h.metric == L.METRIC_DOT) {
-      const product = dotCodes(code, other, h.codeBytes) + book.zero * sumCode(other, h.codeBytes);
-      key = <u32>-product ^ 0x80000000;
-    } else {
-      key = <u32>squaredCodes(code, other, h.codeBytes);
+    const code = codeAt(worker, i);
+    for (let d: u32 = 0; d < header().dimensions; d++) {
+      const count = counts + ((<usize>load<u8>(code + d)) << 2);
+      store<u32>(count, load<u32>(count) + 1);
     }
-    heapOffer(worker, key, i);
   }
-  // Rows of one code are as many as they are: only those that were kept count, and those that are
-  // truly near.
-  let found: u32 = 0;
-  for (let i: u32 = 0; i < worker.heapSize; i++) {
-    const near = <u32>load<u64>(worker.heap + ((<usize>i) << 3));
-    if (load<u32>(distances + ((<usize>near) << 2)) <= bar) found++;
-  }
-  return min<u32>(found, PROBE_K);
+  cutCells(book, counts, counts + 4 * L.CODE_VALUES);
 }

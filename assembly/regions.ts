@@ -18,12 +18,10 @@ function powerOfTwo(value: u64): u64 {
   return power;
 }
 
-/** A code fills whole cache lines where that costs little; under dot its sum follows it. */
-function codeStride(codeBytes: u32, metric: u32): u32 {
-  if (codeBytes == 0) return 0;
-  if (metric == L.METRIC_DOT) return codeBytes + 16;
-  const lines = (codeBytes + 63) & ~63;
-  return lines - codeBytes <= codeBytes >> 2 ? lines : codeBytes;
+/** A half of a code fills whole cache lines where that costs little. */
+function halfStride(bytes: u32): u32 {
+  const lines = (bytes + 63) & ~63;
+  return lines - bytes <= bytes >> 2 ? lines : bytes;
 }
 
 /**
@@ -55,7 +53,8 @@ function span(capacity: u64, place: bool): u64 {
   const reachBase = align(doomedBase + bitmapStride, 4096);
   const dirtyBase = align(reachBase + 3 * bitmapStride, 4096);
   const codesBase = align(dirtyBase + 2 * <u64>h.dirtyStride, 4096);
-  const rowsBase = align(codesBase + capacity * h.codeStride, 4096);
+  const finesBase = align(codesBase + capacity * h.codeStride, 4096);
+  const rowsBase = align(finesBase + (capacity * h.codeBytes) / 2, 4096);
   const vectorsBase = align(rowsBase + capacity * h.rowStride, 4096);
   const end = vectorsBase + capacity * h.vectorStride;
   if (!place) return end;
@@ -75,6 +74,7 @@ function span(capacity: u64, place: bool): u64 {
   h.doomedBase = <usize>doomedBase;
   h.reachBase = <usize>reachBase;
   h.codesBase = <usize>codesBase;
+  store<usize>(L.HEADER_FINES_BASE, <usize>finesBase);
   h.rowsBase = <usize>rowsBase;
   h.vectorsBase = <usize>vectorsBase;
   h.end = <usize>end;
@@ -102,9 +102,9 @@ export function format(
   h.workers = workers;
   h.codeBytes =
     quantization == L.QUANTIZATION_SQ8 && dimensions >= <u32>L.CODE_DIMENSIONS_MIN
-      ? (dimensions + 15) & ~15
+      ? (dimensions + 31) & ~31
       : 0;
-  h.codeStride = codeStride(h.codeBytes, metric);
+  h.codeStride = halfStride(h.codeBytes >> 1);
   h.rowStride = (L.ROW_HEAD_BYTES + 8 * m + 63) & ~63;
   h.vectorStride = (dimensions * 4 + 15) & ~15;
   h.upperStride = (4 + 4 * m + 7) & ~7;

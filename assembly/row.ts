@@ -1,7 +1,7 @@
 /**
- * A row's block: its head, then the links of level 0. Its code lies apart in a region of codes,
- * dense, because a walk measures a dozen rows for each one whose links it follows; its vector lies
- * in a third.
+ * A row's block: its head, then the links of level 0. Its code lies apart in two regions, dense,
+ * because a walk measures a dozen rows for each one whose links it follows; its vector lies in a
+ * fourth.
  *
  *   offset | size   | name
  *   0      | 8      | birth: sequence of the write that made the row; 0 while the slot is free
@@ -16,8 +16,10 @@
  *   36     | 4      | count of links
  *   40     | 4 x 2M | links
  *
- * A code is its unsigned 7-bit components, zero padded to 16 bytes; under dot their sum follows (4
- * bytes).
+ * A code is its unsigned 7-bit components, zero padded to 32. It is kept in halves of 4 bits a
+ * component: which of 16 cells the component falls in (coarse: enough to walk by), and its place
+ * in that cell (fine: with it, the code is whole). Byte i of each 16 holds component i of 32 in its
+ * low bits and component i + 16 in its high ones.
  *
  * A level above 0 is a unit in the upper region: count (4), then 4 x M links. Links are written
  * before their count is stored, so a reader without the lock walks ids that are all valid, old or
@@ -26,17 +28,17 @@
 import { header } from "./header";
 import * as L from "./layout";
 
+/** The coarse half of the row's code. */
 // @ts-ignore: decorator
 @inline
 export function codeOf(slot: u32): usize {
   return header().codesBase + <usize>slot * header().codeStride;
 }
 
-/** Sum of a code's components; kept under dot only. */
 // @ts-ignore: decorator
 @inline
-export function sumOf(slot: u32): i32 {
-  return load<i32>(codeOf(slot) + header().codeBytes);
+export function fineOf(slot: u32): usize {
+  return load<usize>(L.HEADER_FINES_BASE) + <usize>slot * (header().codeBytes >> 1);
 }
 
 // @ts-ignore: decorator

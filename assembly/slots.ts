@@ -13,7 +13,7 @@ import { encodeRow, forgetCode, settleCode } from "./codebook";
 import { markDirty } from "./dirty";
 import { fence, header, slotsUsed } from "./header";
 import * as L from "./layout";
-import { codeOf, flagsOf, headOf, setDied, setDoomed, vectorOf } from "./row";
+import { codeOf, fineOf, flagsOf, headOf, setDied, setDoomed, vectorOf } from "./row";
 import { tailPush } from "./tail";
 
 /** Slots that can still be taken. */
@@ -62,7 +62,10 @@ export function publishRow(slot: u32, previous: u32, sequence: u64): void {
   settleCode(slot);
   markRow(slot);
   markDirty(vectorOf(slot), header().vectorStride);
-  if (header().codeStride > 0) markDirty(codeOf(slot), header().codeStride);
+  if (header().codeStride > 0) {
+    markDirty(codeOf(slot), header().codeStride);
+    markDirty(fineOf(slot), header().codeBytes >> 1);
+  }
   atomic.add<u32>(L.HEADER_LIVE, 1);
   tailPush(slot);
 }

@@ -10,11 +10,19 @@
  * in both, never in neither.
  */
 import { passes } from "./bitmap";
-import { MODE_CAREFUL, MODE_CODES } from "./codebook";
+import { MODE_CAREFUL, MODE_COARSE, MODE_CODES } from "./codebook";
 import { insert } from "./graph/insert";
 import { heapBar, heapOffer } from "./graph/heap";
 import { header } from "./header";
-import { Careful, DotCodes, L2Codes, L2Floats, OtherFloats } from "./kernels/metric";
+import {
+  Careful,
+  DotCoarse,
+  DotCodes,
+  L2Coarse,
+  L2Codes,
+  L2Floats,
+  OtherFloats,
+} from "./kernels/metric";
 import * as L from "./layout";
 import { forgotten } from "./readers";
 import { deathOf, headOf, isVisible } from "./row";
@@ -100,7 +108,10 @@ function passHead(): void {
 export function scanTail(worker: Worker): void {
   if (tailLength() == 0) return;
   const metric = header().metric;
-  if (worker.mode == MODE_CODES) {
+  if (worker.mode == MODE_COARSE) {
+    if (metric == L.METRIC_DOT) scanIn<DotCoarse>(worker);
+    else scanIn<L2Coarse>(worker);
+  } else if (worker.mode == MODE_CODES) {
     if (metric == L.METRIC_DOT) scanIn<DotCodes>(worker);
     else scanIn<L2Codes>(worker);
   } else if (worker.mode == MODE_CAREFUL) scanIn<Careful>(worker);

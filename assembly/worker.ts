@@ -41,13 +41,19 @@ export class Worker {
   sink: u32;
   codeA: usize;
   codeB: usize;
-  /** The query's code in the current generation: what the uniform walk reads. */
+  /** The query's code in the current generation (dot: signed): what a walk over codes reads. */
   code: usize;
   mode: u32;
+  /** The row that others are measured from when lists are pruned: its slot, code, and their sum. */
+  holder: u32;
+  held: usize;
+  heldSum: i32;
   sumA: i32;
   sumB: i32;
   snapshot: u64;
   inverseNorm: f64;
+  /** What a walk's key times gives a float32 distance's unit. */
+  unit: f32;
   codesEpoch: u32;
   /** A row that this thread's walks pass by as if it were not there; NO_SLOT for none. */
   without: u32;
@@ -70,7 +76,7 @@ export class Worker {
     return (
       ((<u64>L.WORKER_FIXED +
         vectorStride +
-        2 * codeBytes +
+        3 * codeBytes +
         4 * 1024 + // gather
         4 * 1024 + // keys
         8 * L.SELECT_MAX + // chosen
@@ -96,6 +102,8 @@ export class Worker {
     own.codeA = at;
     at += header().codeBytes;
     own.codeB = at;
+    at += header().codeBytes;
+    own.held = at;
     at += header().codeBytes;
     own.gather = at;
     at += 4 * 1024;

@@ -7,9 +7,17 @@
  * row with links but without some reverse links: the checker calls that unreachable at worst, and
  * no list is ever half written.
  */
-import { MODE_CAREFUL, MODE_CODES } from "../codebook";
+import { MODE_CAREFUL, MODE_COARSE, MODE_CODES } from "../codebook";
 import { header, slotsUsed } from "../header";
-import { Careful, DotCodes, L2Codes, L2Floats, OtherFloats } from "../kernels/metric";
+import {
+  Careful,
+  DotCoarse,
+  DotCodes,
+  L2Coarse,
+  L2Codes,
+  L2Floats,
+  OtherFloats,
+} from "../kernels/metric";
 import * as L from "../layout";
 import { prepareRow } from "../query";
 import * as Row from "../row";
@@ -17,7 +25,7 @@ import { beginWalk, endWalk } from "../readers";
 import { Worker } from "../worker";
 import { DEAD, poolEntry, slotIn } from "./pool";
 import { descend, entry, searchLayer } from "./search";
-import { select, sortEntries } from "./select";
+import { select, selectOwn, sortEntries } from "./select";
 import { takeUnits } from "./upper";
 
 /** Puts a row, whose vector and code are there, into the graph. */
@@ -26,7 +34,10 @@ export function insert(worker: Worker, slot: u32, ef: u32, slack: u32): void {
   beginWalk(worker);
   prepareRow(worker, slot);
   const metric = header().metric;
-  if (worker.mode == MODE_CODES) {
+  if (worker.mode == MODE_COARSE) {
+    if (metric == L.METRIC_DOT) insertIn<DotCoarse>(worker, slot, ef, slack);
+    else insertIn<L2Coarse>(worker, slot, ef, slack);
+  } else if (worker.mode == MODE_CODES) {
     if (metric == L.METRIC_DOT) insertIn<DotCodes>(worker, slot, ef, slack);
     else insertIn<L2Codes>(worker, slot, ef, slack);
   } else if (worker.mode == MODE_CAREFUL) insertIn<Careful>(worker, slot, ef, slack);
@@ -115,7 +126,7 @@ function writeOwn<S>(worker: Worker, slot: u32, level: u32): void {
   let count = gatherPool(worker, slot, DEAD);
   // Where little lives, dead rows keep the graph in one piece.
   if (count < header().m / 2) count = gatherPool(worker, slot, 0);
-  const chosen = select<S>(worker, worker.order, count, header().m);
+  const chosen = selectOwn<S>(worker, worker.order, count, header().m);
   writeList(worker, Row.listOf(slot, level), chosen);
 }
 
@@ -192,9 +203,10 @@ function addLink<S>(
     return;
   }
   const entries = worker.order;
-  let kept = gatherList<S>(entries, target, slot, level, false);
+  changetype<S>(0).hold(worker, target);
+  let kept = gatherList<S>(worker, entries, target, slot, level, false);
   // Where few neighbours live, dead ones may be the only way to the others.
-  if (kept < bound / 4) kept = gatherList<S>(entries, target, slot, level, true);
+  if (kept < bound / 4) kept = gatherList<S>(worker, entries, target, slot, level, true);
   sortEntries(entries, kept);
   const wanted = max<u32>(bound - min(slack, bound / 2), 1);
   let chosen = select<S>(worker, entries, kept, wanted);
@@ -212,14 +224,21 @@ function insist(worker: Worker, slot: u32, chosen: u32, wanted: u32): u32 {
 }
 
 /** A list's rows and `slot` as entries, by their distance from the list's own row. */
-function gatherList<S>(entries: usize, target: u32, slot: u32, level: u32, withDead: bool): u32 {
+function gatherList<S>(
+  worker: Worker,
+  entries: usize,
+  target: u32,
+  slot: u32,
+  level: u32,
+  withDead: bool,
+): u32 {
   const list = Row.listOf(target, level);
   const count = Row.countOf(list);
   let kept: u32 = 0;
   for (let i: u32 = 0; i <= count; i++) {
     const other = i < count ? Row.linkAt(list, i) : slot;
     if (!withDead && Row.hasDied(other)) continue;
-    const key = changetype<S>(0).between(target, other);
+    const key = changetype<S>(0).fromHeld(worker, other);
     store<u64>(entries + ((<usize>kept) << 3), ((<u64>key) << 32) | other);
     kept++;
   }

@@ -3,9 +3,17 @@
  * keeps its own links where they are good, and the nearest row on level 0 must link to it, whatever
  * that pushes out.
  */
-import { MODE_CAREFUL, MODE_CODES } from "../codebook";
+import { MODE_CAREFUL, MODE_COARSE, MODE_CODES } from "../codebook";
 import { header } from "../header";
-import { Careful, DotCodes, L2Codes, L2Floats, OtherFloats } from "../kernels/metric";
+import {
+  Careful,
+  DotCoarse,
+  DotCodes,
+  L2Coarse,
+  L2Codes,
+  L2Floats,
+  OtherFloats,
+} from "../kernels/metric";
 import * as L from "../layout";
 import { prepareRow } from "../query";
 import { beginWalk, endWalk } from "../readers";
@@ -14,7 +22,7 @@ import { Worker } from "../worker";
 import { gatherPool, link, writeList } from "./insert";
 import { DEAD, poolEntry, slotIn } from "./pool";
 import { descend, entry, searchLayer } from "./search";
-import { select, sortEntries } from "./select";
+import { selectOwn, sortEntries } from "./select";
 
 const EF: u32 = 64;
 const SLACK: u32 = 8;
@@ -24,7 +32,10 @@ export function relink(worker: Worker, slot: u32): void {
   beginWalk(worker);
   prepareRow(worker, slot);
   const metric = header().metric;
-  if (worker.mode == MODE_CODES) {
+  if (worker.mode == MODE_COARSE) {
+    if (metric == L.METRIC_DOT) relinkIn<DotCoarse>(worker, slot);
+    else relinkIn<L2Coarse>(worker, slot);
+  } else if (worker.mode == MODE_CODES) {
     if (metric == L.METRIC_DOT) relinkIn<DotCodes>(worker, slot);
     else relinkIn<L2Codes>(worker, slot);
   } else if (worker.mode == MODE_CAREFUL) relinkIn<Careful>(worker, slot);
@@ -68,7 +79,7 @@ function tie<S>(worker: Worker, slot: u32, level: u32, met: u32): void {
     count++;
   }
   if (count > met) sortEntries(worker.order, count);
-  const chosen = select<S>(worker, worker.order, count, header().m);
+  const chosen = selectOwn<S>(worker, worker.order, count, header().m);
   writeList(worker, list, chosen);
   for (let i: u32 = 0; i < chosen; i++)
     store<u32>(worker.keys + ((<usize>i) << 2), load<u32>(worker.chosen + ((<usize>i) << 2)));

@@ -26,6 +26,24 @@ function chosenAt(worker: Worker, index: u32): u32 {
  * `candidates`, and leaves their slots in `worker.chosen`. Returns how many.
  */
 export function select<S>(worker: Worker, candidates: usize, count: u32, wanted: u32): u32 {
+  return choose<S>(worker, candidates, count, wanted, true);
+}
+
+/**
+ * As `select`, for the neighbours that a row itself links to, from entries that a walk from it has
+ * measured. Under dot they are its nearest: a row of great norm would push out all others.
+ */
+export function selectOwn<S>(worker: Worker, candidates: usize, count: u32, wanted: u32): u32 {
+  return choose<S>(worker, candidates, count, wanted, header().metric != L.METRIC_DOT);
+}
+
+function choose<S>(
+  worker: Worker,
+  candidates: usize,
+  count: u32,
+  wanted: u32,
+  apart: bool,
+): u32 {
   const alpha: f32 = header().metric == L.METRIC_DOT ? 1 : ALPHA;
   let chosen: u32 = 0;
   let tied: u32 = 0;
@@ -38,8 +56,8 @@ export function select<S>(worker: Worker, candidates: usize, count: u32, wanted:
     tied = keyIn(entry) == tiedKey ? tied + 1 : 1;
     tiedKey = keyIn(entry);
     if (tied > 1 && tied > wanted / 2) continue;
-    if (isNearChosen<S>(worker, slot, changetype<S>(0).value(keyIn(entry)), chosen, alpha))
-      continue;
+    const distance = changetype<S>(0).value(keyIn(entry));
+    if (apart && isNearChosen<S>(worker, slot, distance, chosen, alpha)) continue;
     store<u32>(worker.chosen + ((<usize>chosen) << 2), slot);
     chosen++;
   }
@@ -49,10 +67,11 @@ export function select<S>(worker: Worker, candidates: usize, count: u32, wanted:
 // @ts-ignore: decorator
 @inline
 function isNearChosen<S>(worker: Worker, slot: u32, distance: f32, chosen: u32, alpha: f32): bool {
+  if (chosen == 0) return false;
+  changetype<S>(0).hold(worker, slot);
   for (let i: u32 = 0; i < chosen; i++) {
-    const other = chosenAt(worker, i);
-    if (alpha * changetype<S>(0).value(changetype<S>(0).between(slot, other)) < distance)
-      return true;
+    const key = changetype<S>(0).fromHeld(worker, chosenAt(worker, i));
+    if (alpha * changetype<S>(0).value(key) < distance) return true;
   }
   return false;
 }

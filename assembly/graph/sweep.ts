@@ -7,16 +7,24 @@
  * A row's lists change under its lock; the lists of doomed rows are read without one. When each row
  * has been swept, no list of a row that stays names a doomed one.
  */
-import { MODE_CAREFUL, MODE_CODES } from "../codebook";
+import { MODE_CAREFUL, MODE_COARSE, MODE_CODES } from "../codebook";
 import { header } from "../header";
-import { Careful, DotCodes, L2Codes, L2Floats, OtherFloats } from "../kernels/metric";
+import {
+  Careful,
+  DotCoarse,
+  DotCodes,
+  L2Coarse,
+  L2Codes,
+  L2Floats,
+  OtherFloats,
+} from "../kernels/metric";
 import * as L from "../layout";
 import { prepareRow } from "../query";
 import * as Row from "../row";
 import { Worker } from "../worker";
 import { heapOffer, heapReset, heapSort } from "./heap";
 import { link, writeList } from "./insert";
-import { select } from "./select";
+import { selectOwn } from "./select";
 import { visit, visitedReset } from "./visited";
 
 /** Of the nearest so many candidates the links are chosen. */
@@ -82,7 +90,10 @@ function drop(slot: u32, level: u32): bool {
 
 function mend(worker: Worker, slot: u32, level: u32): void {
   const metric = header().metric;
-  if (worker.mode == MODE_CODES) {
+  if (worker.mode == MODE_COARSE) {
+    if (metric == L.METRIC_DOT) mendIn<DotCoarse>(worker, slot, level);
+    else mendIn<L2Coarse>(worker, slot, level);
+  } else if (worker.mode == MODE_CODES) {
     if (metric == L.METRIC_DOT) mendIn<DotCodes>(worker, slot, level);
     else mendIn<L2Codes>(worker, slot, level);
   } else if (worker.mode == MODE_CAREFUL) mendIn<Careful>(worker, slot, level);
@@ -95,7 +106,7 @@ function mendIn<S>(worker: Worker, slot: u32, level: u32): void {
   gatherAround<S>(worker, slot, level);
   const bound = Row.degreeMax(level);
   const wanted = bound - min(SLACK, bound / 2);
-  const chosen = select<S>(worker, worker.heap, worker.heapSize, wanted);
+  const chosen = selectOwn<S>(worker, worker.heap, worker.heapSize, wanted);
   const list = Row.listOf(slot, level);
   const fresh = keepNew(worker, list, chosen);
   writeList(worker, list, chosen);

@@ -3,19 +3,23 @@
  * with its own kernel and makes no indirect call. All spaces return *keys*: unsigned 32-bit
  * numbers, smaller is nearer.
  *
- *   L2Codes, DotCodes       codes of one generation; keys are exact integers
+ *   L2Coarse, DotCoarse     coarse halves of codes of one generation; keys are exact integers
+ *   L2Codes, DotCodes       whole codes of one generation; keys are exact integers
  *   L2Floats, OtherFloats   float32; keys are ordered bits of the distance (l2: its square)
  *   Careful                 each row by its own kind; ordered bits of a distance in real units
  *
- * Cosine walks its codes with L2Codes, for they are codes of unit vectors.
+ * Cosine walks its codes as l2 does, for they are codes of unit vectors. `one` and `four` measure
+ * from the query, `fromHeld` from the row that `hold` has taken in hand.
  */
 import { fromOrderedBits, MODE_CODES, orderedBits } from "../codebook";
-import { Codebook, codebook, generation, header } from "../header";
+import { codebook, header } from "../header";
 import * as L from "../layout";
-import { codeOf, flagsOf, generationOf, sumOf, vectorOf } from "../row";
+import { flagsOf, generationOf, vectorOf } from "../row";
 import { Worker } from "../worker";
-import { dotCodes, dotCodes4, squaredCodes, squaredCodes4 } from "./codes";
+import { codedDistance, DotCodes, holdOf, L2Codes, touchLines } from "./coded";
 import { cosine, dot, norm, squaredL2 } from "./lanes";
+
+export { DotCoarse, DotCodes, L2Coarse, L2Codes } from "./coded";
 
 /**
  * Distance of the caller's metric over float32: what is reported, and what `exact` sorts by (l2:
@@ -35,18 +39,9 @@ export function floatDistance(worker: Worker, slot: u32): f32 {
  * A walk's key in units of the float32 distance, but for what is the same for all rows of a query.
  */
 export function estimated(worker: Worker, key: u32): f32 {
-  if (worker.mode != MODE_CODES) return fromOrderedBits(key);
-  const scale = codebook(generation()).scale;
-  if (header().metric == L.METRIC_DOT) return scale * scale * changetype<DotCodes>(0).value(key);
-  const squared = scale * scale * changetype<L2Codes>(0).value(key);
-  return header().metric == L.METRIC_COSINE ? squared * 0.5 : squared;
-}
-
-/** Loads from the first cache lines; the rest of a long row follows by itself. */
-// @ts-ignore: decorator
-@inline
-function touchLines(at: usize, bytes: u32): u32 {
-  return load<u32>(at) + load<u32>(at + (bytes > 64 ? 64 : 0));
+  if (worker.mode > MODE_CODES) return fromOrderedBits(key);
+  if (header().metric == L.METRIC_DOT) return worker.unit * changetype<DotCodes>(0).value(key);
+  return worker.unit * changetype<L2Codes>(0).value(key);
 }
 
 function floatBetween(a: u32, b: u32): f32 {
@@ -57,82 +52,6 @@ function floatBetween(a: u32, b: u32): f32 {
   if (h.metric == L.METRIC_DOT) return -dot(va, vb, h.vectorStride);
   const length = norm(va, h.vectorStride);
   return cosine(va, vb, h.vectorStride, length > 0 ? 1 / length : 0);
-}
-
-@unmanaged
-export class L2Codes {
-  @inline
-  touch(slot: u32): u32 {
-    return touchLines(codeOf(slot), header().codeStride);
-  }
-
-  @inline
-  four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
-    return squaredCodes4(
-      worker.code,
-      codeOf(a),
-      codeOf(b),
-      codeOf(c),
-      codeOf(d),
-      header().codeBytes,
-    );
-  }
-
-  @inline
-  one(worker: Worker, slot: u32): u32 {
-    return <u32>squaredCodes(worker.code, codeOf(slot), header().codeBytes);
-  }
-
-  @inline
-  between(a: u32, b: u32): u32 {
-    return <u32>squaredCodes(codeOf(a), codeOf(b), header().codeBytes);
-  }
-
-  @inline
-  value(key: u32): f32 {
-    return <f32>key;
-  }
-}
-
-@unmanaged
-export class DotCodes {
-  @inline
-  touch(slot: u32): u32 {
-    return touchLines(codeOf(slot), header().codeStride);
-  }
-
-  @inline
-  four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
-    const bytes = header().codeBytes;
-    const products = dotCodes4(worker.code, codeOf(a), codeOf(b), codeOf(c), codeOf(d), bytes);
-    let sums = i32x4.splat(sumOf(a));
-    sums = i32x4.replace_lane(sums, 1, sumOf(b));
-    sums = i32x4.replace_lane(sums, 2, sumOf(c));
-    sums = i32x4.replace_lane(sums, 3, sumOf(d));
-    const zero = i32x4.splat(codebook(generation()).zero);
-    const negated = i32x4.neg(i32x4.add(products, i32x4.mul(sums, zero)));
-    return v128.xor(negated, i32x4.splat(0x80000000));
-  }
-
-  @inline
-  one(worker: Worker, slot: u32): u32 {
-    const product = dotCodes(worker.code, codeOf(slot), header().codeBytes);
-    const sum = sumOf(slot) * codebook(generation()).zero;
-    return <u32>-(product + sum) ^ 0x80000000;
-  }
-
-  /** The inner product's full form: both sums count here, for neither side is fixed. */
-  @inline
-  between(a: u32, b: u32): u32 {
-    const zero = codebook(generation()).zero;
-    const sum = (sumOf(a) + sumOf(b)) * zero;
-    return <u32>-(dotCodes(codeOf(a), codeOf(b), header().codeBytes) + sum) ^ 0x80000000;
-  }
-
-  @inline
-  value(key: u32): f32 {
-    return <f32>(<i32>(key ^ 0x80000000));
-  }
 }
 
 @unmanaged
@@ -158,8 +77,13 @@ export class L2Floats {
   }
 
   @inline
-  between(a: u32, b: u32): u32 {
-    return orderedBits(floatBetween(a, b));
+  hold(worker: Worker, slot: u32): void {
+    worker.holder = slot;
+  }
+
+  @inline
+  fromHeld(worker: Worker, other: u32): u32 {
+    return orderedBits(floatBetween(worker.holder, other));
   }
 
   @inline
@@ -191,8 +115,13 @@ export class OtherFloats {
   }
 
   @inline
-  between(a: u32, b: u32): u32 {
-    return orderedBits(floatBetween(a, b));
+  hold(worker: Worker, slot: u32): void {
+    worker.holder = slot;
+  }
+
+  @inline
+  fromHeld(worker: Worker, other: u32): u32 {
+    return orderedBits(floatBetween(worker.holder, other));
   }
 
   @inline
@@ -224,8 +153,14 @@ export class Careful {
   }
 
   @inline
-  between(a: u32, b: u32): u32 {
-    return orderedBits(carefulBetween(a, b));
+  hold(worker: Worker, slot: u32): void {
+    worker.holder = slot;
+    holdOf(worker, slot, codebook(generationOf(slot)));
+  }
+
+  @inline
+  fromHeld(worker: Worker, other: u32): u32 {
+    return orderedBits(carefulBetween(worker, other));
   }
 
   @inline
@@ -253,23 +188,10 @@ function carefulDistance(worker: Worker, slot: u32): f32 {
   return codedDistance(codebook(own), code, sum, slot);
 }
 
-function carefulBetween(a: u32, b: u32): f32 {
-  const own = generationOf(a);
-  if (own == 0 || own != generationOf(b) || (flagsOf(a) | flagsOf(b)) & L.FLAG_ROUGH)
-    return floatBetween(a, b);
-  const sum = header().metric == L.METRIC_DOT ? sumOf(a) : 0;
-  return codedDistance(codebook(own), codeOf(a), sum, b);
-}
-
-/** A distance in real units (l2: squared) between a code and a row's, both of one generation. */
-function codedDistance(book: Codebook, a: usize, sum: i32, slot: u32): f32 {
-  const h = header();
-  const scale = book.scale;
-  if (h.metric == L.METRIC_DOT) {
-    const zero = <f32>book.zero;
-    const products = <f32>dotCodes(a, codeOf(slot), h.codeBytes) + zero * <f32>(sum + sumOf(slot));
-    return -scale * scale * (products + zero * zero * <f32>h.dimensions);
-  }
-  const squared = scale * scale * <f32>squaredCodes(a, codeOf(slot), h.codeBytes);
-  return h.metric == L.METRIC_COSINE ? squared * 0.5 : squared;
+function carefulBetween(worker: Worker, other: u32): f32 {
+  const slot = worker.holder;
+  const own = generationOf(slot);
+  if (own == 0 || own != generationOf(other) || (flagsOf(slot) | flagsOf(other)) & L.FLAG_ROUGH)
+    return floatBetween(slot, other);
+  return codedDistance(codebook(own), worker.held, worker.heldSum, other);
 }

@@ -95,6 +95,7 @@ export interface EngineExports extends DeskExports {
   runColumns(worker: number, from: number, to: number): number;
   squaredCodes(a: number, b: number, bytes: number): number;
   dotCodes(a: number, b: number, bytes: number): number;
+  squaredCoarse(query: number, row: number, half: number, table: number): number;
   squaredL2(a: number, b: number, bytes: number): number;
   dotFloats(a: number, b: number, bytes: number): number;
   cosineFloats(a: number, b: number, bytes: number): number;
@@ -103,7 +104,8 @@ export interface EngineExports extends DeskExports {
     base: number,
     stride: number,
     count: number,
-    bytes: number,
+    half: number,
+    table: number,
     product: number,
   ): number;
 }

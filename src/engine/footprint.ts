@@ -11,8 +11,13 @@ export interface Footprint {
 
 /** Bytes that one more row takes, the share of upper levels left out. */
 export function rowBytesOf(words: Uint32Array): number {
-  const strides = [L.HEADER_VECTOR_STRIDE, L.HEADER_CODE_STRIDE, L.HEADER_ROW_STRIDE];
-  return strides.reduce((sum, stride) => sum + words[stride >>> 2]!, 0);
+  const at = (offset: number) => words[offset >>> 2]!;
+  return at(L.HEADER_VECTOR_STRIDE) + codeBytesOf(words) + at(L.HEADER_ROW_STRIDE);
+}
+
+/** Of both halves. */
+function codeBytesOf(words: Uint32Array): number {
+  return words[L.HEADER_CODE_STRIDE >>> 2]! + words[L.HEADER_CODE_BYTES >>> 2]! / 2;
 }
 
 /** Bytes of links above level 0 a row, on average: one row in m has a level more than below. */
@@ -31,7 +36,7 @@ export function footprintOf(words: Uint32Array): Footprint {
   const threads = used * at(L.HEADER_WORKERS);
   return {
     vectors: taken * at(L.HEADER_VECTOR_STRIDE),
-    codes: taken * at(L.HEADER_CODE_STRIDE),
+    codes: taken * codeBytesOf(words),
     graph: taken * at(L.HEADER_ROW_STRIDE) + upper * at(L.HEADER_UPPER_STRIDE),
     free: free * rowBytesOf(words) + ring * 4 + threads + L.HEADER_BYTES,
   };

@@ -4,6 +4,7 @@
  * it wrongly.
  */
 import { instantiateSync } from "@assemblyscript/loader";
+import { CELLS } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
 import { address, type EngineExports } from "./exports.ts";
 import { PAGE_BYTES } from "./memory.ts";
@@ -78,6 +79,9 @@ function selfTest(engine: EngineExports, memory: WebAssembly.Memory): string | u
   const bytes = new Uint8Array(memory.buffer);
   const a = address((TEST_PAGES - 1) * PAGE_BYTES);
   const b = a + TEST_BYTES;
+  const table = b + TEST_BYTES;
+  for (let cell = 0; cell < CELLS; cell++) bytes[table + cell] = cell * 8 + 3;
+  bytes.fill(CELLS - 1, table + CELLS, table + 2 * CELLS);
   let seed = 42;
   for (let round = 0; round < TEST_ROUNDS; round++) {
     let product = 0;
@@ -93,6 +97,20 @@ function selfTest(engine: EngineExports, memory: WebAssembly.Memory): string | u
     }
     if (engine.dotCodes(a, b, TEST_BYTES) !== product) return "wrong inner product of codes";
     if (engine.squaredCodes(a, b, TEST_BYTES) !== squared) return "wrong distance of codes";
+    if (engine.squaredCoarse(a, b, TEST_BYTES / 2, table) !== coarseOf(bytes, a, b, table)) {
+      return "wrong distance to a coarse half";
+    }
   }
   return undefined;
+}
+
+/** Squared distance of the code at `query` to the row whose coarse half lies at `row`. */
+function coarseOf(bytes: Uint8Array, query: number, row: number, table: number): number {
+  let sum = 0;
+  for (let i = 0; i < TEST_BYTES; i++) {
+    const pair = bytes[row + (i >> 5) * 16 + (i & 15)]!;
+    const level = bytes[table + ((i & 16) === 0 ? pair & 15 : pair >> 4)]!;
+    sum += (bytes[query + i]! - level) ** 2;
+  }
+  return sum;
 }

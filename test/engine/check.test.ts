@@ -5,7 +5,7 @@ import { seededRandom } from "../../perf/random.ts";
 import { address } from "../../src/engine/exports.ts";
 import type { Shard } from "../../src/engine/shard.ts";
 import type { VariantName } from "../../src/engine/variant.ts";
-import { append, clustered, linkAll, newShard, overVariants, SEED, words } from "./trial.ts";
+import { append, clustered, newShard, overVariants, SEED, settle, words } from "./trial.ts";
 
 const DIMENSIONS = 32;
 const ROWS = 400;
@@ -21,7 +21,7 @@ class Patient {
   constructor(name: VariantName) {
     this.shard = newShard(name, { dimensions: DIMENSIONS, m: M, capacity: 500 });
     append(this.shard, clustered(ROWS, DIMENSIONS, "l2").base.values);
-    linkAll(this.shard);
+    settle(this.shard);
     this.words = words(this.shard);
     this.#healthy = this.words.slice();
   }

@@ -7,12 +7,10 @@ import * as L from "../../assembly/layout.ts";
 import { rowAt } from "../../perf/exact.ts";
 import { type Random, seededRandom } from "../../perf/random.ts";
 import { address } from "../../src/engine/exports.ts";
-import { tend } from "../../src/engine/linking.ts";
 import { NO_SLOT, type Shard } from "../../src/engine/shard.ts";
 import type { VariantName } from "../../src/engine/variant.ts";
 import {
   clustered,
-  EF_CONSTRUCTION,
   METRICS,
   newShard,
   overVariants,
@@ -21,6 +19,8 @@ import {
   SEED,
   scan,
   search,
+  settle,
+  tendOnce,
   words,
 } from "./trial.ts";
 
@@ -28,19 +28,7 @@ const DIMENSIONS = 32;
 const ROWS = 1200;
 const POOL = 2 * ROWS;
 const ROUNDS = 4;
-const SLICE_ROWS = 200;
 const RECALL_LOSS_MAX = 0.005;
-
-let clock = 0;
-
-/** Links and repairs until nothing is left to do; time passes as fast as it takes. */
-function settle(shard: Shard, published: number): void {
-  for (let slices = 0; !shard.isSettled; slices++) {
-    if (slices > 10_000) throw new Error("the shard never settles");
-    clock += 10_000;
-    tend(shard, SLICE_ROWS, EF_CONSTRUCTION, published, clock);
-  }
-}
 
 /** What the writer does before it writes. */
 function takeBack(shard: Shard): number {
@@ -225,8 +213,7 @@ overVariants("churn", (name) => {
     const snapshot = herd.sequence;
     herd.remove(rows.slice(0, 200));
     for (let slice = 0; slice < 100; slice++) {
-      clock += 10_000;
-      tend(herd.shard, SLICE_ROWS, EF_CONSTRUCTION, herd.sequence, clock);
+      tendOnce(herd.shard, herd.sequence);
     }
     expect(takeBack(herd.shard)).to.equal(0);
     for (const row of rows) {

@@ -207,6 +207,7 @@ function traceOf(name: VariantName, metric: Metric) {
   });
   return {
     codes: part(at(L.HEADER_CODES_BASE), rows * at(L.HEADER_CODE_STRIDE)),
+    fines: part(at(L.HEADER_FINES_BASE), (rows * words(shard)[L.HEADER_CODE_BYTES >>> 2]!) / 8),
     links: part(at(L.HEADER_ROWS_BASE), rows * at(L.HEADER_ROW_STRIDE)),
     answers,
   };

@@ -103,20 +103,36 @@ overVariants("kernels", (name) => {
     );
   });
 
-  it("measures one code against four exactly, also when rows lie apart", () => {
+  it("measures a code against coarse halves exactly, one or four, also when rows lie apart", () => {
     check(
-      fc.property(codesOf(5), fc.constantFrom(0, 16, 48), ([query, ...rows], gap) => {
-        const bytes = query!.length;
+      fc.property(codesOf(6), fc.constantFrom(0, 16, 48), ([query, levels, ...rows], gap) => {
+        // As many components as fill whole halves; a row's bytes are two cells each.
+        const half = (query!.length >> 5) << 4;
+        if (half === 0) return;
         bench.putCodes(A, query!);
-        rows.forEach((row, i) => {
-          bench.putCodes(ROWS + i * (bytes + gap), row);
+        bench.putCodes(
+          B,
+          Array.from({ length: 16 }, (_, cell) => levels![cell]!),
+        );
+        bench.putCodes(B + 16, new Uint8Array(16).fill(15));
+        const packed = rows.map((row) => row.map((x, i) => (x ^ (i << 4)) & 255).slice(0, half));
+        packed.forEach((row, i) => {
+          bench.putCodes(ROWS + i * (half + gap), row);
         });
+        const seen = packed.map((row) =>
+          Array.from({ length: 2 * half }, (_, i) => {
+            const pair = row[(i >> 5) * 16 + (i & 15)]!;
+            return levels![(i & 16) === 0 ? pair & 15 : pair >> 4]!;
+          }),
+        );
         const sum = (plain: typeof plainDot) =>
-          rows.reduce((total, row) => total + plain(query!, row), 0);
+          seen.reduce((total, row) => total + plain(query!.slice(0, 2 * half), row), 0);
         const sweep = (product: number) =>
-          engine.sweepCodes(A, ROWS, bytes + gap, 4, bytes, product);
+          engine.sweepCodes(A, ROWS, half + gap, 4, half, B, product);
         expect(sweep(1)).to.equal(sum(plainDot));
         expect(sweep(0)).to.equal(sum(plainSquared));
+        const one = query!.slice(0, 2 * half);
+        expect(engine.squaredCoarse(A, ROWS, half, B)).to.equal(plainSquared(one, seen[0]!));
       }),
       100,
     );

@@ -42,6 +42,7 @@ function regionsOf(shard: Shard): Region[] {
     ["doomed", at(L.HEADER_DOOMED_BASE), bitmapStride],
     ["reach", at(L.HEADER_REACH_BASE), 3 * bitmapStride],
     ["codes", at(L.HEADER_CODES_BASE), capacity * at(L.HEADER_CODE_STRIDE)],
+    ["fines", at(L.HEADER_FINES_BASE), (capacity * at(L.HEADER_CODE_BYTES)) / 2],
     ["rows", at(L.HEADER_ROWS_BASE), capacity * at(L.HEADER_ROW_STRIDE)],
     ["vectors", at(L.HEADER_VECTORS_BASE), capacity * at(L.HEADER_VECTOR_STRIDE)],
   ];

@@ -6,7 +6,7 @@
 import { type Dataset, generate, loadSift, recallOf } from "../../perf/data.ts";
 import { type Metric, type Rows, rowAt } from "../../perf/exact.ts";
 import { seedFromEnvironment } from "../../perf/random.ts";
-import { linkSlice } from "../../src/engine/linking.ts";
+import { linkSlice, tend } from "../../src/engine/linking.ts";
 import { reserveMemory } from "../../src/engine/memory.ts";
 import { formatShard, NO_SLOT, Shard } from "../../src/engine/shard.ts";
 import {
@@ -94,6 +94,22 @@ export function linkAll(shard: Shard, efConstruction = EF_CONSTRUCTION): void {
   for (let slices = 0; linkSlice(shard, LINK_ROWS, efConstruction); slices++) {
     if (slices > 10_000) throw new Error("linking never ends");
   }
+}
+
+let clock = 0;
+
+/** Links and repairs until nothing is left to do; time passes as fast as it takes. */
+export function settle(shard: Shard, published = 1): void {
+  for (let slices = 0; !shard.isSettled; slices++) {
+    if (slices > 10_000) throw new Error("the shard never settles");
+    tendOnce(shard, published);
+  }
+}
+
+/** A slice of a linker's work, long after the one before. */
+export function tendOnce(shard: Shard, published: number): void {
+  clock += 10_000;
+  tend(shard, LINK_ROWS, EF_CONSTRUCTION, published, clock);
 }
 
 /** Learns and re-encodes, and links nothing. */
