@@ -67,6 +67,10 @@ export const CHAPTERS: Readonly<Record<string, Chapter>> = {
     same((await rows.delete("..")).deleted, 0, "a step of a path is an id like others");
     same((await rows.deleteMany({ ids: ["row-2", "row-3"] })).deleted, 1, "deleted many");
     same((await rows.stats()).vectors, 1, "left");
+    same(await rows.count(), 1, "counted");
+    same(await rows.count({ nothing: 1 }), 0, "counted by a filter");
+    same((await rows.deleteMany({ filter: { nothing: 1 } })).deleted, 0, "none deleted");
+    same((await rows.deleteMany({ filter: {} })).deleted, 1, "deleted by a filter");
   },
 
   "changes a part of a row, and only the version that was meant": async (client, name) => {

@@ -44,7 +44,9 @@ export function putRow(slot: u32, bytes: u32): void {
   store<u32>(C.COLUMNS_ROW_FLAGS, C.ROW_FLAG_METADATA);
   const start = spaceEnd(C.SCRATCH_TEXT);
   if (<u32>load<u8>(start) == OPEN_OBJECT) readObject(slot, start + 1, end, 0, 1, false);
-  setLane(0, slot, tagged(C.TAG_ROW, load<u32>(C.COLUMNS_ROW_FLAGS)));
+  const flags = load<u32>(C.COLUMNS_ROW_FLAGS);
+  if (flags & C.ROW_FLAG_OVERFLOW) markSeen(0, C.SEEN_JSON);
+  setLane(0, slot, tagged(C.TAG_ROW, flags));
 }
 
 // @ts-ignore: decorator

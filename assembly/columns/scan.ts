@@ -11,6 +11,9 @@ import * as C from "../columns";
 import { isIn, meets } from "./meets";
 import { chunkOf, columnAt, LANE_MASK, presentIn, tagged } from "./lanes";
 
+/** A set of so few places is compared lane by lane of its own. */
+const FEW_PLACES: u32 = 16;
+
 // @ts-ignore: decorator
 @inline
 export function workerAt(worker: u32): usize {
@@ -91,6 +94,11 @@ function condition(
   unsure: usize,
 ): u64 {
   const column = load<u32>(instruction, C.INSTRUCTION_COLUMN);
+  const seen = atomic.load<u32>(columnAt(column), C.COLUMN_SEEN);
+  const op = load<u32>(instruction);
+  const length = load<u32>(instruction, C.INSTRUCTION_LENGTH);
+  // Where no row overflows, a path without a column is a path that no row has.
+  if (op == C.OP_UNKNOWN && length == C.ROW_FLAG_OVERFLOW && !(seen & C.SEEN_JSON)) return 0;
   const chunk = chunkOf(column, group / (C.CHUNK_ROWS / C.GROUP_ROWS));
   if (chunk == 0) return 0;
   if (chunk == C.CHUNK_NO_ROOM) {
@@ -98,14 +106,11 @@ function condition(
     return 0;
   }
   const lanes = chunk + (<usize>(group % (C.CHUNK_ROWS / C.GROUP_ROWS)) << 9);
-  const op = load<u32>(instruction);
   if (op == C.OP_EXISTS) return ~equalsBits(lanes, 0);
   if (op == C.OP_UNKNOWN) {
-    const flags = flagBits(lanes, load<u32>(instruction, C.INSTRUCTION_LENGTH));
-    store<u64>(unsure, load<u64>(unsure) | flags);
+    store<u64>(unsure, load<u64>(unsure) | flagBits(lanes, length));
     return 0;
   }
-  const seen = atomic.load<u32>(columnAt(column), C.COLUMN_SEEN);
   let bits: u64 = 0;
   if (op == C.OP_EQUALS) bits = equalsBits(lanes, load<u64>(instruction, C.INSTRUCTION_TARGET));
   else if (op == C.OP_NUMBER) bits = numberBits(lanes, instruction);
@@ -163,6 +168,13 @@ function inBits(lanes: usize, instruction: usize): u64 {
   const set = load<u32>(instruction, C.INSTRUCTION_ADDRESS);
   const mask = load<u32>(instruction, C.INSTRUCTION_LENGTH);
   let bits: u64 = 0;
+  if (mask < FEW_PLACES) {
+    for (let place: u32 = 0; place <= mask; place++) {
+      const lane = load<u64>(<usize>set + (<usize>place << 3));
+      if (lane != 0) bits |= equalsBits(lanes, lane);
+    }
+    return bits;
+  }
   for (let i: usize = 0; i < 64; i++) {
     const lane = load<u64>(lanes + (i << 3));
     if (lane != 0 && isIn(lane, set, mask)) bits |= <u64>1 << i;

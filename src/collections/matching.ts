@@ -9,6 +9,7 @@
  * Rows that the columns cannot tell are tried on their JSON, in slices.
  */
 import { GROUP_ROWS, LOG_SLOTS, RUN_ROWS } from "../engine/columns.ts";
+import { Pace } from "../engine/pace.ts";
 import { countPassing } from "../engine/passing.ts";
 import type { Bitmap } from "../engine/shard.ts";
 import type { Collection, Part } from "./collection.ts";
@@ -30,10 +31,11 @@ export interface Matched {
 export const FILTERS_KEPT_MAX = 64;
 export const FILTERS_KEPT_BYTES_MAX = 16 * 1024 * 1024;
 
-/** Runs of programs, and rows tried on their JSON, between which other work has its turn. */
-const SLICE_RUNS = 8;
-const SLICE_ROWS = 1000;
 const GROUPS_A_RUN = RUN_ROWS / GROUP_ROWS;
+/** Groups times instructions of one run: below a millisecond. */
+const RUN_COST = 8192;
+/** Rows tried on their JSON between two looks at the clock. */
+const LOOK_ROWS = 16;
 /** With more than one group in so many to look at again, all are. */
 const RENEWAL_SHARE = 4;
 
@@ -147,12 +149,21 @@ class Matches {
     const groups = this.#groupsSince(logged, slots);
     this.#grow(slots);
     if (groups === undefined) this.#unsure = 0;
-    for (const [index, [from, to]] of (groups ?? runsOf(0, groupsOf(slots))).entries()) {
-      if (index > 0 && index % SLICE_RUNS === 0) await this.#collection.thread.pause();
-      await this.#look(from, to, slots);
+    const step = this.#groupsAtOnce();
+    const pace = new Pace(this.#collection.thread.pause);
+    for (const [first, end] of groups ?? [[0, groupsOf(slots)]]) {
+      for (let from = first; from < end; from += step) {
+        await this.#look(from, Math.min(from + step, end), slots, pace);
+        if (pace.isDue()) await pace.rest();
+      }
     }
     this.#slots = Math.max(this.#slots, slots);
     this.#logged = logged;
+  }
+
+  #groupsAtOnce(): number {
+    const instructions = this.#program?.count ?? 1;
+    return Math.max(1, Math.min(GROUPS_A_RUN, Math.floor(RUN_COST / instructions)));
   }
 
   /** Ranges of groups to look at again; undefined for all. */
@@ -180,7 +191,7 @@ class Matches {
   }
 
   /** The bits of groups from..to, at most a run. */
-  async #look(from: number, to: number, slots: number): Promise<void> {
+  async #look(from: number, to: number, slots: number, pace: Pace): Promise<void> {
     const { columns } = this.#part;
     const program = this.#program;
     const unsureRows = program ? columns.run(program, from, to) : (to - from) * GROUP_ROWS;
@@ -189,7 +200,7 @@ class Matches {
     else {
       bits = program ? columns.matches(to - from).slice() : new Uint8Array((to - from) * 8);
       const unsure = program ? columns.unsure(to - from).slice() : bits.slice().fill(255);
-      await this.#decide(bits, unsure, from * GROUP_ROWS, slots);
+      await this.#decide(bits, unsure, [from * GROUP_ROWS, slots], pace);
     }
     this.#bitmap.bytes.set(bits, from * 8);
     if (to * GROUP_ROWS > slots) clearFrom(this.#bitmap.bytes, slots);
@@ -197,7 +208,12 @@ class Matches {
   }
 
   /** Settles unsure bits by the rows' JSON. */
-  async #decide(bits: Uint8Array, unsure: Uint8Array, first: number, slots: number): Promise<void> {
+  async #decide(
+    bits: Uint8Array,
+    unsure: Uint8Array,
+    [first, slots]: readonly [number, number],
+    pace: Pace,
+  ): Promise<void> {
     let tried = 0;
     for (let byte = 0; byte < unsure.length; byte++) {
       for (let rest = unsure[byte]!; rest !== 0; rest &= rest - 1) {
@@ -207,7 +223,7 @@ class Matches {
         if (this.#matches(slot)) bits[byte]! |= 1 << bit;
         else bits[byte]! &= ~(1 << bit);
         tried++;
-        if (tried % SLICE_ROWS === 0) await this.#collection.thread.pause();
+        if (tried % LOOK_ROWS === 0 && pace.isDue()) await pace.rest();
       }
     }
     this.#unsure += tried;
@@ -229,18 +245,12 @@ class Matches {
 
 const groupsOf = (slots: number) => Math.ceil(slots / GROUP_ROWS);
 
-function runsOf(from: number, to: number): [number, number][] {
-  const runs: [number, number][] = [];
-  for (let at = from; at < to; at += GROUPS_A_RUN) runs.push([at, Math.min(at + GROUPS_A_RUN, to)]);
-  return runs;
-}
-
-/** Ascending groups as ranges, none longer than a run. */
+/** Ascending groups as ranges. */
 function rangesOf(groups: readonly number[]): [number, number][] {
   const ranges: [number, number][] = [];
   for (const group of groups) {
     const last = ranges.at(-1);
-    if (last && last[1] === group && group - last[0] < GROUPS_A_RUN) last[1] = group + 1;
+    if (last && last[1] === group) last[1] = group + 1;
     else ranges.push([group, group + 1]);
   }
   return ranges;

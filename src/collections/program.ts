@@ -18,6 +18,8 @@ const ORDERS = {
 } as const;
 
 export interface Compiled extends Program {
+  /** Of its instructions. */
+  readonly count: number;
   /** Paths that it leaves to the rows' JSON. */
   readonly unread: ReadonlySet<string>;
   /** Its columns by number, for each its path. */
@@ -191,6 +193,7 @@ class ProgramWriter {
     return {
       instructions: new Uint8Array(instructions.buffer),
       data,
+      count,
       unread: this.#unread,
       read: this.#read,
       columnCount: this.#columnCount,

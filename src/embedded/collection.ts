@@ -143,8 +143,22 @@ export class Collection {
     return this.#remove([id], terms);
   }
 
-  deleteMany({ ids }: { readonly ids: readonly (string | number)[] }): Promise<Deleted> {
-    return this.#remove([...new Set(ids)], {});
+  /** The rows of these ids, or exactly those that match the filter when its turn comes. */
+  async deleteMany(
+    which:
+      | { readonly ids: readonly (string | number)[] }
+      | { readonly filter: Record<string, unknown> },
+  ): Promise<Deleted> {
+    if ("ids" in which) return this.#remove([...new Set(which.ids)], {});
+    const filter = compileFilter(which.filter, "/filter");
+    if (this.#view() === undefined) return { status: "ok", deleted: 0, sequence: 0 };
+    return { status: "ok", ...(await this.#database.removeMatching(this.name, filter)) };
+  }
+
+  /** Exact. */
+  async count(filter?: Record<string, unknown>): Promise<number> {
+    const compiled = filter === undefined ? undefined : compileFilter(filter, "/filter");
+    return (await this.#view()?.count(compiled)) ?? 0;
   }
 
   /** Every row that is there throughout comes exactly once, also while others write. */

@@ -140,12 +140,15 @@ describe(`search under a filter, ${ROWS} x ${DIMENSIONS}, m 16, ef ${EF}, seed $
       metadata: JSON.stringify({ holder: isHolder }),
     });
     await alone.put([tagged(holder, true)]);
+    let isMoving = false;
     const move = async () => {
       const next = random.integer(rows);
-      if (next === holder) return;
+      if (isMoving || next === holder) return;
+      isMoving = true;
       await alone.put([tagged(holder, false), tagged(next, true)]);
       holder = next;
       link(alone);
+      isMoving = false;
     };
     alone.onPause = move;
     const filter = compileFilter({ holder: true }, "");
