@@ -132,6 +132,7 @@ export const HEADER_REACH_END = 684;
 export const HEADER_REACHED_TAIL = 688;
 export const HEADER_REPAIR_TOOK = 692;
 export const HEADER_FRUITLESS = 696;
+export const HEADER_LAST_TIED = 700;
 export const HEADER_SWEEP_NEXT = 704;
 export const HEADER_SWEEP_DONE = 708;
 export const HEADER_SWEEP_END = 712;

@@ -26,6 +26,7 @@ import { Worker } from "../worker";
 import { DEAD, poolEntry, slotIn } from "./pool";
 import { descend, entry, searchLayer } from "./search";
 import { select, selectOwn, sortEntries } from "./select";
+import { splice } from "./splice";
 import { takeUnits } from "./upper";
 
 /** Puts a row, whose vector and code are there, into the graph. */
@@ -64,20 +65,20 @@ function insertIn<S>(worker: Worker, slot: u32, ef: u32, slack: u32): void {
   for (let at = <i32>min(level, top); at >= 0; at--) publish<S>(worker, slot, at, slack);
   markLinked(slot);
   if (level > top) raiseEntry(slot, level);
-  if (Row.countOf(Row.listOf(slot, 0)) == 0) join<S>(worker, slot, slack);
+  if (Row.countOf(Row.listOf(slot, 0)) == 0) join<S>(worker, slot);
 }
 
 /**
  * A row whose walk met nothing that stays: it is tied to any row that lives, until the next repair
  * finds it better neighbours. Where nobody lives, it is the graph's door.
  */
-function join<S>(worker: Worker, slot: u32, slack: u32): void {
+function join<S>(worker: Worker, slot: u32): void {
   const used = slotsUsed();
   for (let step: u32 = 1; step < used; step++) {
     const other = slot >= step ? slot - step : slot + used - step;
     if (!Row.isSettled(other)) continue;
-    link<S>(worker, slot, other, 0, slack, true);
-    link<S>(worker, other, slot, 0, slack, true);
+    splice<S>(worker, slot, other);
+    splice<S>(worker, other, slot);
     return;
   }
   Row.lock(L.HEADER_GRAPH_LOCK);
@@ -161,23 +162,14 @@ function publish<S>(worker: Worker, slot: u32, level: u32, slack: u32): void {
   for (let i: u32 = 0; i < count; i++) store<u32>(copy + ((<usize>i) << 2), Row.linkAt(list, i));
   for (let i: u32 = 0; i < count; i++) {
     const target = load<u32>(copy + ((<usize>i) << 2));
-    link<S>(worker, target, slot, level, slack, false);
+    link<S>(worker, target, slot, level, slack);
   }
 }
 
-/**
- * Adds a link from `target` to `slot`, under the target's lock; `firmly`: whatever it pushes out.
- */
-export function link<S>(
-  worker: Worker,
-  target: u32,
-  slot: u32,
-  level: u32,
-  slack: u32,
-  firmly: bool,
-): void {
+/** Adds a link from `target` to `slot`, under the target's lock. */
+export function link<S>(worker: Worker, target: u32, slot: u32, level: u32, slack: u32): void {
   Row.lockRow(target);
-  addLink<S>(worker, target, slot, level, slack, firmly);
+  addLink<S>(worker, target, slot, level, slack);
   Row.unlockRow(target);
 }
 
@@ -185,14 +177,7 @@ export function link<S>(
  * Adds a link to a locked row's list; a full list is pruned below its limit by `slack`, so that
  * this stays rare.
  */
-function addLink<S>(
-  worker: Worker,
-  target: u32,
-  slot: u32,
-  level: u32,
-  slack: u32,
-  firmly: bool,
-): void {
+function addLink<S>(worker: Worker, target: u32, slot: u32, level: u32, slack: u32): void {
   const list = Row.listOf(target, level);
   const count = Row.countOf(list);
   const bound = Row.degreeMax(level);
@@ -208,19 +193,11 @@ function addLink<S>(
   // Where few neighbours live, dead ones may be the only way to the others.
   if (kept < bound / 4) kept = gatherList<S>(worker, entries, target, slot, level, true);
   sortEntries(entries, kept);
-  const wanted = max<u32>(bound - min(slack, bound / 2), 1);
-  let chosen = select<S>(worker, entries, kept, wanted);
-  if (firmly) chosen = insist(worker, slot, chosen, wanted);
-  writeList(worker, list, chosen);
-}
-
-/** Sees to it that `slot` is among the chosen, in the farthest one's place if need be. */
-function insist(worker: Worker, slot: u32, chosen: u32, wanted: u32): u32 {
-  for (let i: u32 = 0; i < chosen; i++)
-    if (load<u32>(worker.chosen + ((<usize>i) << 2)) == slot) return chosen;
-  const count = min(chosen + 1, wanted);
-  store<u32>(worker.chosen + ((<usize>(count - 1)) << 2), slot);
-  return count;
+  writeList(
+    worker,
+    list,
+    select<S>(worker, entries, kept, max<u32>(bound - min(slack, bound / 2), 1)),
+  );
 }
 
 /** A list's rows and `slot` as entries, by their distance from the list's own row. */

@@ -2,52 +2,24 @@
  * Which living rows a walk from the entry point can meet at all. A row may lose its last incoming
  * link when lists are pruned or mended; here such rows are found and tied in again.
  *
- * Three bits a slot: *due* (it lived in the graph when the round began), *met*, and *spread* (its
- * links were followed). A round goes over the slots in order, again and again while a link led
- * backwards to a row not met before; all in slices, by whoever has the repair lock, while others
- * link and search. A link that comes and goes meanwhile costs one needless repair at worst.
+ * Three bits a slot (marks.ts): *due* (it lived in the graph when the round began), *met*, and
+ * *spread* (its links were followed). A round goes over the slots in order, again and again while a
+ * link led backwards to a row not met before; all in slices, by whoever has the repair lock, while
+ * others link and search. A link that comes and goes meanwhile costs one needless repair at worst.
  */
-import { header, slotsUsed } from "../header";
+import { slotsUsed } from "../header";
 import * as L from "../layout";
 import * as Row from "../row";
 import { Worker } from "../worker";
 import { relink } from "./relink";
+import { dueAt, isMet, metAt, setMet, spreadAt } from "./marks";
 import { slotIn } from "./pool";
 import { entry } from "./search";
 
 // @ts-ignore: decorator
 @inline
-function dueAt(word: u32): usize {
-  return header().reachBase + ((<usize>word) << 3);
-}
-
-// @ts-ignore: decorator
-@inline
-function metAt(word: u32): usize {
-  return dueAt(word) + header().bitmapStride;
-}
-
-// @ts-ignore: decorator
-@inline
-function spreadAt(word: u32): usize {
-  return dueAt(word) + 2 * <usize>header().bitmapStride;
-}
-
-// @ts-ignore: decorator
-@inline
 function words(): u32 {
   return (slotsUsed() + 63) >> 6;
-}
-
-// @ts-ignore: decorator
-@inline
-function isMet(slot: u32): bool {
-  return ((load<u64>(metAt(slot >> 6)) >> (slot & 63)) & 1) != 0;
-}
-
-function setMet(slot: u32): void {
-  const at = metAt(slot >> 6);
-  store<u64>(at, load<u64>(at) | ((<u64>1) << (slot & 63)));
 }
 
 /** Notes the living rows of `budget` slots; true when all are noted. */

@@ -56,7 +56,7 @@ const SWEEP_SLOTS: u32 = 16;
 /** Where the next stretch begins while no sweep is under way. */
 const SWEEP_OVER: u32 = 0xffff0000;
 /** Rounds of looking for unreachable rows after a pass. */
-const ROUNDS_MAX: u32 = 3;
+const ROUNDS_MAX: u32 = 8;
 
 // @ts-ignore: decorator
 @inline
@@ -146,6 +146,7 @@ function step(worker: Worker, budget: u32, now: u32): u32 {
         store<u32>(L.HEADER_REACHED_TAIL, atomic.load<u32>(L.HEADER_TAIL_HEAD));
       if (!noteDue(budget * LIGHT)) return WORKED;
       store<u32>(L.HEADER_RELINKED, 0);
+      store<u32>(L.HEADER_LAST_TIED, L.NO_SLOT);
       // Not `enter`: the spread begins at the entry point.
       atomic.store<u32>(L.HEADER_REPAIR_PHASE, SPREAD);
       return WORKED;

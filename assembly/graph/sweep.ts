@@ -112,7 +112,7 @@ function mendIn<S>(worker: Worker, slot: u32, level: u32): void {
   writeList(worker, list, chosen);
   Row.unlockRow(slot);
   for (let i: u32 = 0; i < fresh; i++) {
-    link<S>(worker, load<u32>(worker.keys + ((<usize>i) << 2)), slot, level, SLACK, false);
+    link<S>(worker, load<u32>(worker.keys + ((<usize>i) << 2)), slot, level, SLACK);
   }
 }
 

@@ -28,6 +28,7 @@ const DIMENSIONS = 32;
 const ROWS = 1200;
 const POOL = 2 * ROWS;
 const ROUNDS = 4;
+const HARD_ROWS = 600;
 const RECALL_LOSS_MAX = 0.005;
 
 /** What the writer does before it writes. */
@@ -112,7 +113,47 @@ function scanDistance(shard: Shard, vector: Float32Array, snapshot: number): num
 const upperUsed = (shard: Shard) => words(shard)[L.HEADER_UPPER_USED >>> 2]!;
 const entryOf = (shard: Shard) => words(shard)[L.HEADER_ENTRY >>> 2]! & L.NO_SLOT;
 
+/** Data that graphs do not like, a row from its number. */
+const HARD: Record<string, (row: number, random: Random) => number[]> = {
+  "one vector over and over": () => axes(() => 1),
+  "copies among others": (row, random) => axes(() => (row % 3 ? 2 : random.normal())),
+  "two far clusters": (row, random) => axes(() => (row % 2 ? 1e6 : 0) + random.normal()),
+  "zeros but one": (row) => axes((axis) => (axis === row % DIMENSIONS ? 1 + (row % 100) : 0)),
+  "norms of six orders": (_row, random) => {
+    const norm = 10 ** (random.next() * 6 - 3);
+    return axes(() => norm * random.normal());
+  },
+};
+
+const axes = (component: (axis: number) => number) =>
+  Array.from({ length: DIMENSIONS }, (_, axis) => component(axis));
+
 overVariants("churn", (name) => {
+  for (const [title, make] of Object.entries(HARD)) {
+    for (const metric of METRICS) {
+      it(`of ${title} leaves every row reachable: ${metric}`, () => {
+        const random = seededRandom(SEED);
+        const shard = newShard(name, { dimensions: DIMENSIONS, metric, capacity: 2 * HARD_ROWS });
+        const slots: number[] = [];
+        let sequence = 0;
+        for (let round = 0; round < 3; round++) {
+          sequence++;
+          takeBack(shard);
+          for (let row = slots.length; row < HARD_ROWS; row++) {
+            slots.push(replace(shard, NO_SLOT, Float32Array.from(make(row, random)), sequence));
+          }
+          settle(shard, sequence);
+          expect(shard.check()).to.equal(undefined);
+          sequence++;
+          for (const slot of slots.splice(0, HARD_ROWS / 2)) shard.retire(slot, sequence);
+          settle(shard, sequence);
+          expect(shard.check()).to.equal(undefined);
+        }
+        expect(shard.slotsUsed).to.equal(HARD_ROWS);
+      });
+    }
+  }
+
   for (const metric of METRICS) {
     it(`of half the rows, ${ROUNDS} times, leaves an index like a fresh one: ${metric}`, () => {
       const herd = new Herd(name, metric);
