@@ -32,11 +32,11 @@ export class Alone {
   /** Runs whenever the thread lets others run. */
   onPause: () => Promise<void> = async () => {};
 
-  /** `workers`: other threads may hold the collection too. */
-  constructor(shardRows: number, workers = 1) {
+  /** `workers`: other threads may hold the collection too. `engine`: another than the best. */
+  constructor(shardRows: number, workers = 1, engine?: Variant) {
     variant ??= chooseVariant(SHARED_VARIANTS, readVariant);
     const pause = () => this.onPause();
-    this.catalog = new Catalog({ variant, worker: 0, pause });
+    this.catalog = new Catalog({ variant: engine ?? variant, worker: 0, pause });
     const { catalog } = this;
     const announce = async () => {};
     const room = new Room({ catalog, workers, shardRows, announce });
