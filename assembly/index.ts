@@ -11,6 +11,7 @@ import * as Lanes from "./columns/lanes";
 import * as Reading from "./columns/read";
 import * as Scanning from "./columns/scan";
 import * as Filtered from "./filtered";
+import * as Bounds from "./graph/bounds";
 import * as Check from "./graph/check";
 import * as Kernel from "./kernels/codes";
 import * as Half from "./kernels/halves";
@@ -245,6 +246,15 @@ export function findText(text: usize, bytes: u32): u32 {
 /** Runs the worker's program over groups of rows; returns how many rows are to be seen in JSON. */
 export function runColumns(worker: u32, from: u32, to: u32): u32 {
   return Scanning.run(worker, from, to);
+}
+
+/** Rows of a file: see graph/bounds.ts. */
+export function checkRows(worker: u32, from: u32, to: u32, sequence: f64): u32 {
+  return Bounds.checkRows(Worker.of(worker), from, to, <u64>sequence);
+}
+
+export function checkState(worker: u32, free: u32): u32 {
+  return Bounds.checkState(Worker.of(worker), free);
 }
 
 // For benchmarks and the self-test at start: kernels over plain addresses.

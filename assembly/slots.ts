@@ -131,8 +131,9 @@ function free(slot: u32): void {
   markRow(slot);
 }
 
-/** What the writer changes of a row beside its vector and code: its head, its bit of the dead. */
+/** What the writer changes of a row beside its vector and code: its head, and its bits. */
 function markRow(slot: u32): void {
   markDirty(headOf(slot), L.ROW_HEAD_BYTES);
   markDirty(header().deadBase + (slot >> 3), 1);
+  markDirty(header().doomedBase + (slot >> 3), 1);
 }

@@ -49,6 +49,11 @@ export function tailLength(): u32 {
   return tailEnd() - head;
 }
 
+/** The slot of the entry at `index`, counted from the head; with a mark where it is done. */
+export function tailEntry(index: u32): u32 {
+  return atomic.load<u32>(entryAt(atomic.load<u32>(L.HEADER_TAIL_HEAD) + index));
+}
+
 /** Appends a slot. The writer only. */
 export function tailPush(slot: u32): void {
   const end = tailEnd();

@@ -38,6 +38,8 @@ export interface Config extends GuardConfig {
   readonly bodyBytesMax: number;
   readonly snapshotBytesMax: number;
   readonly memoryBytesMax?: number;
+  readonly checkpointBytes: number;
+  readonly checkpointMinutes: number;
   readonly trustProxy?: number | readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly metricsPublic: boolean;
@@ -129,6 +131,14 @@ const SETTINGS: Record<string, Setting> = {
   MEMORY_LIMIT_MB: {
     ...{ key: "memoryBytesMax", ...none, kind: wholeNumber(16, 1 << 26, MIB) },
     help: "memory for all collections, in MiB; a write past it is refused",
+  },
+  CHECKPOINT_MB: {
+    ...{ key: "checkpointBytes", byDefault: "64", kind: wholeNumber(1, 1 << 20, MIB) },
+    help: "log of a collection, in MiB, after which an image is written; more for large ones",
+  },
+  CHECKPOINT_MINUTES: {
+    ...{ key: "checkpointMinutes", byDefault: "15", kind: wholeNumber(0, 100_000) },
+    help: "age of an image after which writes bring a new one; 0 is off",
   },
   TRUST_PROXY: {
     ...{ key: "trustProxy", ...none, kind: proxies() },

@@ -71,9 +71,10 @@ describe("images", () => {
       const { length, offset } = image.section(name)!;
       const target = new Uint8Array(new SharedArrayBuffer(length + 10));
       let heard = 0;
-      await image.load(name, target, (bytes) => {
+      image.onBytes = (bytes) => {
         heard += bytes;
-      });
+      };
+      await image.load(name, target);
       expect(heard).to.equal(length);
       expect(Buffer.compare(target.subarray(0, length), joined(written))).to.equal(0);
       expect(offset % (length >= PAGE_BYTES ? PAGE_BYTES : 64)).to.equal(0);
@@ -103,20 +104,23 @@ describe("images", () => {
   it("hold a chunk as it was written last, and sections shorter than planned", async () => {
     const files = await newFiles();
     const memory = shared(CHUNK_BYTES + 500);
-    const plans = [
-      { name: "rows", bytesMax: 3 * CHUNK_BYTES },
-      { name: "unused", bytesMax: 9000 },
-      { name: "tail", bytesMax: 100 },
-    ];
-    await replaceImage(files, PATH, plans, {}, crc32c, async (draft) => {
-      await draft.write("rows", 1, [memory.subarray(CHUNK_BYTES, CHUNK_BYTES + 100)]);
-      await draft.write("rows", 0, [memory.subarray(0, CHUNK_BYTES)]);
+    const room = { settingsBytes: 2, sections: 5, chunks: 60 };
+    await replaceImage(files, PATH, room, crc32c, async (draft) => {
+      draft.add("rows", 3 * CHUNK_BYTES);
+      draft.add("unused", 9000);
+      await draft.write("rows", CHUNK_BYTES, memory.subarray(CHUNK_BYTES, CHUNK_BYTES + 100));
+      await draft.write("rows", 0, memory.subarray(0, CHUNK_BYTES));
       memory[3] = 99;
       memory[CHUNK_BYTES] = 98;
-      await draft.write("rows", 0, [memory.subarray(0, CHUNK_BYTES)]);
-      await draft.write("rows", 1, [memory.subarray(CHUNK_BYTES)]);
-      await draft.write("tail", 0, [memory.subarray(0, 10)]);
-      return 7;
+      await draft.write("rows", 2, memory.subarray(2, 9));
+      await draft.write("rows", CHUNK_BYTES, memory.subarray(CHUNK_BYTES));
+      draft.add("tail", 100);
+      await draft.write("tail", 0, memory.subarray(0, 50));
+      draft.setLength("tail", 10);
+      draft.add("hole", 3 * CHUNK_BYTES);
+      await draft.write("hole", CHUNK_BYTES + 7, memory.subarray(0, 5));
+      draft.setLength("hole", 2 * CHUNK_BYTES);
+      return { sequence: 7, settings: {} };
     });
     const image = await readImage(files, PATH, crc32c);
     const target = new Uint8Array(memory.length);
@@ -124,6 +128,11 @@ describe("images", () => {
     expect(Buffer.compare(target, memory)).to.equal(0);
     expect(image.section("unused")!.length).to.equal(0);
     expect(image.section("tail")!.length).to.equal(10);
+    const hole = new Uint8Array(2 * CHUNK_BYTES);
+    await image.load("hole", hole);
+    expect(hole.subarray(CHUNK_BYTES + 7, CHUNK_BYTES + 12)).to.deep.equal(memory.slice(0, 5));
+    expect(hole.filter((byte) => byte !== 0).length).to.be.at.most(5);
+    expect(await verifyImage(files, PATH, crc32c)).to.deep.include({ sound: true, sequence: 7 });
   });
 
   it("leave the old one in place when writing fails at any operation, or the power goes", async () => {

@@ -75,7 +75,7 @@ export class Calibration {
   #known: Curves | undefined;
   #knownVersion = 0;
 
-  constructor(state: SharedArrayBuffer) {
+  constructor(state: SharedArrayBuffer | ArrayBuffer) {
     this.#words = new Int32Array(state);
     this.#floats = new Float64Array(state, CURVES_BASE, FLOATS);
   }

@@ -10,7 +10,7 @@
 import { Columns } from "../engine/columns.ts";
 import { Shard, type ShardSettings } from "../engine/shard.ts";
 import type { Variant } from "../engine/variant.ts";
-import { Calibration, CURVES_BASE, CURVES_BYTES } from "./calibration.ts";
+import { Calibration } from "./calibration.ts";
 import { Calibrator } from "./calibrator.ts";
 import { count } from "./counting.ts";
 import type {
@@ -34,6 +34,7 @@ import { measureRecall } from "./recall.ts";
 import { Rows } from "./rows.ts";
 import { scroll } from "./scroll.ts";
 import { search } from "./search.ts";
+import { State, type StateMemory } from "./state.ts";
 
 /** One shard's three memories, as they are handed from thread to thread. */
 export interface ShardMemories {
@@ -46,7 +47,7 @@ export interface ShardMemories {
 export interface CollectionParts {
   readonly name: string;
   readonly settings: CollectionSettings;
-  readonly state: SharedArrayBuffer;
+  readonly state: StateMemory;
   readonly shards: readonly ShardMemories[];
 }
 
@@ -66,12 +67,6 @@ export interface Part {
   readonly rows: Rows;
   readonly columns: Columns;
 }
-
-// Shared state: the published sequence as u64, then words, then the curves of recall.
-export const STATE_BYTES = CURVES_BASE + CURVES_BYTES;
-const SEQUENCE = 0;
-/** Rows whose frames are admitted but not applied. */
-const ADMITTED = 2;
 
 /** Dead rows in a shard before writes wait: one in so many of its rows, and at least so many. */
 const UNREPAIRED_SHARE = 16;
@@ -93,24 +88,20 @@ export class Collection implements CollectionView {
   readonly calibration: Calibration;
   readonly calibrator = new Calibrator(this);
   readonly #memories: ShardMemories[] = [];
-  readonly #state: SharedArrayBuffer;
-  readonly #words: Int32Array;
-  readonly #sequences: BigInt64Array;
+  readonly state: State;
 
   constructor(thread: Thread, from: CollectionParts) {
     this.thread = thread;
     this.name = from.name;
     this.settings = from.settings;
-    this.#state = from.state;
-    this.#words = new Int32Array(from.state, 0, CURVES_BASE / 4);
-    this.#sequences = new BigInt64Array(from.state, 0, 1);
+    this.state = new State(from.state);
     this.calibration = new Calibration(from.state);
     for (const memories of from.shards) this.attach(memories);
   }
 
   get memories(): CollectionParts {
     const { name, settings } = this;
-    return { name, settings, state: this.#state, shards: [...this.#memories] };
+    return { name, settings, state: this.state.memory, shards: [...this.#memories] };
   }
 
   /** Takes up a shard that was opened on the writer's thread. */
@@ -124,17 +115,17 @@ export class Collection implements CollectionView {
 
   /** The sequence of the last write that readers see. */
   get sequence(): number {
-    return Number(Atomics.load(this.#sequences, SEQUENCE));
+    return this.state.sequence;
   }
 
   /** Writer only: from here on every reader sees the writes up to `sequence`. */
   publish(sequence: number): void {
-    Atomics.store(this.#sequences, SEQUENCE, BigInt(sequence));
+    this.state.sequence = sequence;
   }
 
   /** Rows that are on their way to the writer or wait to be linked. */
   get backlog(): number {
-    let rows = Atomics.load(this.#words, ADMITTED);
+    let rows = this.state.admitted;
     for (const { shard } of this.parts) rows += shard.tail;
     return rows;
   }
@@ -155,7 +146,7 @@ export class Collection implements CollectionView {
   }
 
   admit(rows: number): void {
-    Atomics.add(this.#words, ADMITTED, rows);
+    this.state.admit(rows);
   }
 
   get live(): number {
@@ -203,6 +194,7 @@ export class Collection implements CollectionView {
     const memory = this.memory();
     const memoryBytes = Object.values(memory).reduce((sum, bytes) => sum + bytes, 0);
     return {
+      ...this.#disk(),
       vectors,
       deleted,
       sequence: this.sequence,
@@ -217,6 +209,16 @@ export class Collection implements CollectionView {
         bytesPerRow: Math.ceil(this.parts[0]!.shard.meanRowBytes),
       },
     };
+  }
+
+  #disk(): Pick<CollectionStats, "wal" | "lastSnapshot"> {
+    const { walBytes, walOldest, imageSequence, imageTimeMs } = this.state.disk;
+    if (walBytes === 0) return {};
+    const records = Math.max(0, this.sequence - walOldest + 1);
+    const wal = { bytes: walBytes, records, oldestSequence: walOldest };
+    if (imageTimeMs === 0) return { wal };
+    const ageSeconds = Math.max(0, (Date.now() - imageTimeMs) / 1000);
+    return { wal, lastSnapshot: { sequence: imageSequence, ageSeconds } };
   }
 
   memory(): MemoryBytes {

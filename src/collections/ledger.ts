@@ -19,6 +19,7 @@ import { ONCE_BYTES, type Once, readOnce, writeOnce } from "../storage/once.ts";
 export const KEYS_MAX = 100_000;
 export const KEPT_MS = 24 * 60 * 60 * 1000;
 const ENTRY_BYTES = 56;
+export const LEDGER_BYTES_MAX = KEYS_MAX * ENTRY_BYTES;
 const SEQUENCE_OFFSET = 40;
 const CHANGED_OFFSET = 48;
 

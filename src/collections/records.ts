@@ -2,9 +2,10 @@
  * The records of one shard's rows: a heap in the row store's memory, and where each slot's record
  * lies in it. rows.ts draws the memory and adds the ids; storage/frame.ts draws a record.
  */
-import { DIRTY_SHIFT, NO_SLOT } from "../../assembly/layout.ts";
+import { METADATA_BYTES_MAX } from "../../assembly/desk.ts";
+import { DIRTY_SHIFT, ID_BYTES_MAX, NO_SLOT } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
-import { RECORD_HEADER_BYTES, recordBytes } from "../storage/frame.ts";
+import { RECORD_HAS_METADATA, RECORD_HEADER_BYTES, recordBytes } from "../storage/frame.ts";
 import { classBytes, classOf } from "./classes.ts";
 
 // Header, in words.
@@ -14,7 +15,9 @@ export const RECORDS = 2;
 export const HEAP = 7;
 export const HEAP_END = 8;
 export const HEAP_USED = 22;
-const CLASSES = 64;
+export const CLASSES = 64;
+/** Classes that any record can be of. */
+export const CLASSES_MAX = classOf(recordBytes(ID_BYTES_MAX, METADATA_BYTES_MAX)) + 1;
 // Two maps of changes, one byte for each DIRTY_BYTES of the memory (assembly/dirty.ts): where they
 // lie, the bytes of one, and which one is marked now, all in bytes.
 export const DIRTY_BASE = 32;
@@ -22,9 +25,9 @@ export const DIRTY_STRIDE = 33;
 export const DIRTY_NOW = 34;
 
 // Byte counts live in the header as float64: ids, metadata, free in the heap.
-const IDS_BYTES = 96 / 8;
-const METADATA_BYTES = 104 / 8;
-const FREE_BYTES = 112 / 8;
+export const IDS_BYTES = 96 / 8;
+export const METADATA_BYTES = 104 / 8;
+export const FREE_BYTES = 112 / 8;
 
 export class Records {
   protected readonly bytes: Uint8Array;
@@ -163,6 +166,21 @@ export class Records {
       free: counts[FREE_BYTES]!,
     };
   }
+}
+
+/** What a record's header says it has; undefined when no record says so. */
+export function measureRecord(
+  bytes: Uint8Array,
+  record: number,
+): { bytes: number; metadataBytes: number } | undefined {
+  const idBytes = idBytesAt(bytes, record);
+  const flags = bytes[record + 2]! | (bytes[record + 3]! << 8);
+  const metadataBytes = bytes[record + 4]! | (bytes[record + 5]! << 8) | (bytes[record + 6]! << 16);
+  const hasMetadata = flags === RECORD_HAS_METADATA;
+  if (idBytes < 1 || idBytes > ID_BYTES_MAX || hasMetadata !== metadataBytes > 0) return undefined;
+  if ((flags !== 0 && !hasMetadata) || bytes[record + 7] !== 0) return undefined;
+  if (metadataBytes > METADATA_BYTES_MAX) return undefined;
+  return { bytes: recordBytes(idBytes, metadataBytes), metadataBytes };
 }
 
 function idBytesAt(bytes: Uint8Array, record: number): number {

@@ -22,24 +22,24 @@ import { OmenError } from "../errors.ts";
 import { hashBytes } from "./hash.ts";
 import { DIRTY_BASE, DIRTY_NOW, DIRTY_STRIDE, MAGIC, Records } from "./records.ts";
 
-const HEADER_BYTES = 4096;
+export const HEADER_BYTES = 4096;
 
 // Header, in words; word 1 is the capacity, words 7 and 8 the heap's bounds; see also records.ts.
-const TABLE = 3;
-const INDEX_A = 4;
-const INDEX_B = 5;
-const INDEX_BITS_MAX = 6;
-const SEED = 9;
+export const TABLE = 3;
+export const INDEX_A = 4;
+export const INDEX_B = 5;
+export const INDEX_BITS_MAX = 6;
+export const SEED = 9;
 /** Which index is current: how many there have been << 6 | bits << 1 | region. */
-const INDEX = 16;
-const INDEX_FILLED = 17;
-const INDEX_TOUCHED = 18;
-const POSITIONS_USED = 19;
-const POSITION_FREE = 20;
-const IDS_LIVE = 21;
+export const INDEX = 16;
+export const INDEX_FILLED = 17;
+export const INDEX_TOUCHED = 18;
+export const POSITIONS_USED = 19;
+export const POSITION_FREE = 20;
+export const IDS_LIVE = 21;
 
 const INDEX_BITS_MIN = 10;
-const REMOVED = 1;
+export const REMOVED = 1;
 /** An index is renewed when this share of it is taken, removed places included. */
 const INDEX_LOAD = 0.7;
 
@@ -254,7 +254,8 @@ export class Rows extends Records {
   }
 }
 
-const bitsOf = (index: number) => (index >>> 1) & 31;
+/** Of the word INDEX: the current index has so many places, as a power of two. */
+export const bitsOf = (index: number) => (index >>> 1) & 31;
 const maskOf = (index: number) => 2 ** bitsOf(index) - 1;
 
 function align(value: number): number {

@@ -93,6 +93,8 @@ export interface EngineExports extends DeskExports {
   pinColumn(parent: number, bytes: number, kind: number): number;
   findText(text: number, bytes: number): number;
   runColumns(worker: number, from: number, to: number): number;
+  checkRows(worker: number, from: number, to: number, sequence: number): number;
+  checkState(worker: number, free: number): number;
   squaredCodes(a: number, b: number, bytes: number): number;
   dotCodes(a: number, b: number, bytes: number): number;
   squaredCoarse(query: number, row: number, half: number, table: number): number;

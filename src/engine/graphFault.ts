@@ -20,6 +20,11 @@ const FAULTS: Record<number, string> = {
   [L.FAULT_STAMP]: "a row is still marked as being written",
   [L.FAULT_TAIL]: "a counter is past its bound",
   [L.FAULT_LINK_LEVEL]: "a link points at a row that is not on that level",
+  [L.FAULT_LOCK]: "a row is locked",
+  [L.FAULT_SEQUENCE]: "a row was written or removed by a write that is not there",
+  [L.FAULT_DEAD]: "a row's death and its bit among the dead disagree",
+  [L.FAULT_FREE]: "the list of free slots is broken",
+  [L.FAULT_COMPONENT]: "a component of a vector or of its code cannot be",
 };
 
 export function nameFault(fault: number): string {

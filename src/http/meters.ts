@@ -63,6 +63,16 @@ export const HISTOGRAMS = {
     bounds: secondsUpTo([1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 0.01, 0.1, 1]),
     seriesCount: 1,
   },
+  imageTime: {
+    ...meter("omendb_snapshot_duration_seconds", "Time to write an image", NANOSECONDS),
+    bounds: secondsUpTo([0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300]),
+    seriesCount: 1,
+  },
+  imagePause: {
+    ...meter("omendb_snapshot_pause_seconds", "Time that writes waited for an image", NANOSECONDS),
+    bounds: secondsUpTo([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]),
+    seriesCount: 1,
+  },
   syncTime: {
     ...meter("omendb_wal_sync_duration_seconds", "Time of an fdatasync of the log", NANOSECONDS),
     bounds: [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 100, 1000].map((ms) => ms * MILLISECOND),

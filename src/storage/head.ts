@@ -1,5 +1,5 @@
 /**
- * An image: named sections of bytes behind one head, and a checksum for each MiB of them. The
+ * An image: named sections of bytes behind one head, and a checksum for each chunk of them. The
  * server, the command line and a web page open the same file; here it is drawn and read, imaging.ts
  * writes it. All integers are little-endian.
  *
@@ -12,7 +12,7 @@
  *       32 |    4 | headBytes     | of header, settings, table and checksums; a multiple of 64
  *       36 |    4 | settingsBytes |
  *       40 |    4 | sectionCount  | 1 .. 4096
- *       44 |    4 | chunkBytes    | 1 MiB
+ *       44 |    4 | chunkBytes    | 64 KiB
  *       48 |   16 | reserved      | 0
  *       64 |    s | settings      | a JSON object as UTF-8, then zeros up to 8
  *          | 64 n | table         | one row for each section, in the order of the file
@@ -37,12 +37,12 @@ export const IMAGE_VERSION = 0;
 export const IMAGE_HEADER_BYTES = 64;
 export const IMAGE_ALIGNMENT = 64;
 export const PAGE_BYTES = 4096;
-export const CHUNK_BYTES = 1024 * 1024;
+export const CHUNK_BYTES = 64 * 1024;
 export const SECTION_ROW_BYTES = 64;
 export const SECTION_NAME_BYTES = 40;
 export const SECTIONS_MAX = 4096;
 export const IMAGE_SETTINGS_BYTES_MAX = 1024 * 1024;
-/** Room for the checksums of 16 TiB. */
+/** Room for the checksums of 1 TiB. */
 export const HEAD_BYTES_MAX = 64 * 1024 * 1024;
 export const IMAGE_MAGIC = new TextEncoder().encode("OMENIMG\0");
 const SECTION_NAME = /^[a-z0-9._-]{1,40}$/;

@@ -20,8 +20,9 @@ import {
 } from "./head.ts";
 import { corrupt } from "./replace.ts";
 
-/** Chunks of one section that are read at the same time. */
+/** Runs of chunks of one section that are read at the same time, and how long one is. */
 const READS_AT_ONCE = 4;
+const RUN_CHUNKS = 16;
 
 /** Bytes that can be read by range: a file, a Blob, an HTTP resource. */
 export interface ByteSource {
@@ -53,6 +54,8 @@ export class Image {
   readonly settings: Record<string, unknown>;
   /** In the order of the file. */
   readonly sections: readonly ImageSection[];
+  /** Hears of every run of bytes that was read and is sound. */
+  onBytes: (bytes: number) => void = () => undefined;
   readonly #checksums: Map<string, Uint32Array>;
   readonly #crc32c: Crc32c;
 
@@ -81,16 +84,34 @@ export class Image {
     return new Image(source, head, crc32c);
   }
 
+  /** What errors call it. */
+  get file(): string {
+    return this.source.name;
+  }
+
+  /** What stands in the head beside the sections. */
+  get title(): Record<string, unknown> {
+    return this.settings;
+  }
+
+  lengthOf(name: string): number | undefined {
+    return this.section(name)?.length;
+  }
+
+  /** What to throw when a section is as it was written, and yet cannot be. */
+  damage(name: string, message: string): OmenError {
+    return corrupt(this.file, this.section(name)?.offset ?? 0, `${name}: ${message}`);
+  }
+
   section(name: string): ImageSection | undefined {
     return this.sections.find((section) => section.name === name);
   }
 
   /**
    * Reads a section into the first bytes of `target`, which may be a view of shared memory, and
-   * checks every chunk. `onBytes` hears of each chunk's size. Throws CORRUPT_FILE naming file,
-   * section and offset.
+   * checks every chunk. Throws CORRUPT_FILE naming file, section and offset.
    */
-  async load(name: string, target: Uint8Array, onBytes?: (bytes: number) => void): Promise<void> {
+  async load(name: string, target: Uint8Array): Promise<void> {
     const section = this.#find(name);
     if (target.length < section.length) {
       const message = `section ${name} of ${section.length} bytes, room for ${target.length}`;
@@ -100,26 +121,26 @@ export class Image {
     const count = chunkCount(section.length);
     const reader = async () => {
       while (next < count) {
-        const chunk = next++;
-        const bytes = chunkBytes(section, chunk);
-        const start = chunk * CHUNK_BYTES;
-        await this.#loadChunk(section, chunk, target.subarray(start, start + bytes));
-        onBytes?.(bytes);
+        const first = next;
+        next = Math.min(first + RUN_CHUNKS, count);
+        await this.#loadRun(section, first, next, target);
       }
     };
-    const readers = Array.from({ length: Math.min(READS_AT_ONCE, count) }, reader);
+    const readers = Array.from({ length: READS_AT_ONCE }, reader);
     // All are waited for, so that after an error no one writes into the target any more.
     for (const result of await Promise.allSettled(readers)) {
       if (result.status === "rejected") throw result.reason;
     }
   }
 
-  /** Checks a section with one chunk of it in memory at a time. Throws as load() does. */
+  /** Checks a section with one run of it in memory at a time. Throws as load() does. */
   async verify(name: string): Promise<void> {
     const section = this.#find(name);
-    const buffer = new Uint8Array(Math.min(section.length, CHUNK_BYTES));
-    for (let chunk = 0; chunk < chunkCount(section.length); chunk++) {
-      await this.#loadChunk(section, chunk, buffer.subarray(0, chunkBytes(section, chunk)));
+    const buffer = new Uint8Array(Math.min(section.length, RUN_CHUNKS * CHUNK_BYTES));
+    const count = chunkCount(section.length);
+    for (let first = 0; first < count; first += RUN_CHUNKS) {
+      const end = Math.min(first + RUN_CHUNKS, count);
+      await this.#loadRun(section, first, end, buffer, first);
     }
   }
 
@@ -133,18 +154,30 @@ export class Image {
     throw corrupt(this.source.name, 0, `there is no section ${name}`);
   }
 
-  async #loadChunk(section: ImageSection, chunk: number, target: Uint8Array): Promise<void> {
-    const offset = section.offset + chunk * CHUNK_BYTES;
-    await readAll(this.source, offset, target);
-    const stated = this.#checksums.get(section.name)![chunk]!;
-    const crc = this.#crc32c(target);
-    if (crc === stated) return;
-    const where = `section ${section.name}, ${target.length} bytes`;
-    throw corrupt(
-      this.source.name,
-      offset,
-      `${where}: the head says crc ${hex(stated)}, not ${hex(crc)}`,
-    );
+  /** Chunks first..end, to where they lie in a target whose first byte is chunk `base`. */
+  async #loadRun(
+    section: ImageSection,
+    first: number,
+    end: number,
+    target: Uint8Array,
+    base = 0,
+  ): Promise<void> {
+    const start = (first - base) * CHUNK_BYTES;
+    const bytes = Math.min(end * CHUNK_BYTES, section.length) - first * CHUNK_BYTES;
+    const run = target.subarray(start, start + bytes);
+    await readAll(this.source, section.offset + first * CHUNK_BYTES, run);
+    const checksums = this.#checksums.get(section.name)!;
+    for (let chunk = first; chunk < end; chunk++) {
+      const at = (chunk - first) * CHUNK_BYTES;
+      const piece = run.subarray(at, at + chunkBytes(section, chunk));
+      const crc = this.#crc32c(piece);
+      const stated = checksums[chunk]!;
+      if (crc === stated) continue;
+      const where = `section ${section.name}, ${piece.length} bytes`;
+      const message = `${where}: the head says crc ${hex(stated)}, not ${hex(crc)}`;
+      throw corrupt(this.source.name, section.offset + chunk * CHUNK_BYTES, message);
+    }
+    this.onBytes(run.length);
   }
 }
 

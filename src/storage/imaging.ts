@@ -1,9 +1,9 @@
 /**
- * Writes an image (drawn in head.ts). Sections are written chunk by chunk, in any order, and a
- * chunk may be written again: an imager copies memory while writes go on and copies the chunks that
- * changed once more, until the few left can be copied while the writer waits. Each chunk's checksum
- * is kept, so the end costs nothing a byte. The head goes in last; until then, and until the
- * rename, the file is no image.
+ * Writes an image (drawn in head.ts). Sections are written stretch by stretch, in any order, and a
+ * stretch may be written again: an imager copies memory while writes go on and copies what changed
+ * once more. A chunk that is written whole is summed on the way; one that was changed in parts is
+ * read back and summed at the end. Sections may be added while others are written, for a memory
+ * grows meanwhile. The head goes in last; until then, and until the rename, the file is no image.
  */
 import { OmenError } from "../errors.ts";
 import { alignUp, setU64, viewOf } from "./bytes.ts";
@@ -25,12 +25,6 @@ import {
 } from "./head.ts";
 import { replaceFile, storageError } from "./replace.ts";
 
-export interface SectionPlan {
-  readonly name: string;
-  /** The most it can come to have; what is not used stays a hole in the file. */
-  readonly bytesMax: number;
-}
-
 export interface WholeSection {
   readonly name: string;
   /** Views, also of shared memory, that follow one another. */
@@ -43,6 +37,19 @@ export interface ImageContent {
   readonly sections: readonly WholeSection[];
 }
 
+/** What the end of an image states of the whole. */
+export interface ImageTitle {
+  readonly sequence: number;
+  readonly settings: object;
+}
+
+/** What the head is given room for, before it is known. */
+export interface HeadRoom {
+  readonly settingsBytes: number;
+  readonly sections: number;
+  readonly chunks: number;
+}
+
 /** Writes memory that stands still. Throws OmenError STORAGE_FULL, READ_ONLY. */
 export async function writeImage(
   files: Files,
@@ -50,34 +57,39 @@ export async function writeImage(
   content: ImageContent,
   crc32c: Crc32c,
 ): Promise<void> {
-  const plans = content.sections.map(({ name, ranges }) => ({
-    name,
-    bytesMax: totalBytes(ranges),
-  }));
-  await replaceImage(files, path, plans, content.settings, crc32c, async (draft) => {
-    for (const { name, ranges } of content.sections) {
-      let chunk = 0;
-      for (const pieces of chunksOf(ranges)) await draft.write(name, chunk++, pieces);
+  const sizes = content.sections.map(({ ranges }) => totalBytes(ranges));
+  const room = {
+    settingsBytes: new TextEncoder().encode(JSON.stringify(content.settings)).length,
+    sections: sizes.length,
+    chunks: sizes.reduce((sum, size) => sum + chunkCount(size), 0),
+  };
+  await replaceImage(files, path, room, crc32c, async (draft) => {
+    for (const [index, { name, ranges }] of content.sections.entries()) {
+      draft.add(name, sizes[index]!);
+      let offset = 0;
+      for (const range of ranges) {
+        await draft.write(name, offset, range);
+        offset += range.length;
+      }
     }
-    return content.sequence;
+    return content;
   });
 }
 
 /**
- * Gives `fill` a draft to write on; the answer of `fill` is the sequence. The file takes its place
- * only when all went well. Throws OmenError STORAGE_FULL, READ_ONLY, and what `fill` throws.
+ * Gives `fill` a draft to write on; what `fill` answers is put in the head. The file takes its place only when all went well. Throws OmenError STORAGE_FULL,
+ * READ_ONLY, and what `fill` throws.
  */
 export async function replaceImage(
   files: Files,
   path: string,
-  plans: readonly SectionPlan[],
-  settings: object,
+  room: HeadRoom,
   crc32c: Crc32c,
-  fill: (draft: ImageDraft) => Promise<number>,
+  fill: (draft: ImageDraft) => Promise<ImageTitle>,
 ): Promise<void> {
   try {
     await replaceFile(files, path, async (file) => {
-      const draft = new ImageDraft(file, plans, settings, crc32c);
+      const draft = new ImageDraft(file, room, crc32c);
       await draft.finish(await fill(draft));
     });
   } catch (error) {
@@ -85,60 +97,97 @@ export async function replaceImage(
   }
 }
 
-interface PlannedSection {
+interface Section {
   readonly name: string;
   readonly offset: number;
   readonly bytesMax: number;
   readonly checksums: Uint32Array;
+  /** Chunks whose checksum is not that of their bytes. */
+  readonly stale: Set<number>;
   length: number;
 }
 
 export class ImageDraft {
   readonly #file: OpenFile;
   readonly #crc32c: Crc32c;
-  readonly #settings: Uint8Array;
-  readonly #sections: PlannedSection[] = [];
-  readonly #byName = new Map<string, PlannedSection>();
+  readonly #sections: Section[] = [];
+  readonly #byName = new Map<string, Section>();
+  readonly #headBytesMax: number;
+  #end: number;
 
-  constructor(file: OpenFile, plans: readonly SectionPlan[], settings: object, crc32c: Crc32c) {
+  constructor(file: OpenFile, room: HeadRoom, crc32c: Crc32c) {
     this.#file = file;
     this.#crc32c = crc32c;
-    this.#settings = new TextEncoder().encode(JSON.stringify(settings));
-    if (plans.length < 1 || plans.length > SECTIONS_MAX) throw wrong(`${plans.length} sections`);
-    if (this.#settings.length > IMAGE_SETTINGS_BYTES_MAX) throw wrong("settings past their limit");
-    const chunks = plans.reduce((sum, { bytesMax }) => sum + chunkCount(bytesMax), 0);
-    let offset = this.#headBytes(plans.length, chunks);
-    for (const { name, bytesMax } of plans) {
-      if (!isSectionName(name) || this.#byName.has(name)) throw wrong(`the section name ${name}`);
-      offset = alignUp(offset, bytesMax >= PAGE_BYTES ? PAGE_BYTES : IMAGE_ALIGNMENT);
-      const checksums = new Uint32Array(chunkCount(bytesMax));
-      const section = { name, offset, bytesMax, checksums, length: 0 };
-      this.#sections.push(section);
-      this.#byName.set(name, section);
-      offset += bytesMax;
+    this.#headBytesMax = headBytes(room);
+    this.#end = this.#headBytesMax;
+  }
+
+  /** A section of at most so many bytes; what is not used stays a hole in the file. */
+  add(name: string, bytesMax: number): void {
+    if (!isSectionName(name) || this.#byName.has(name)) throw wrong(`the section name ${name}`);
+    if (this.#sections.length === SECTIONS_MAX) throw wrong(`more than ${SECTIONS_MAX} sections`);
+    const offset = alignUp(this.#end, bytesMax >= PAGE_BYTES ? PAGE_BYTES : IMAGE_ALIGNMENT);
+    const checksums = new Uint32Array(chunkCount(bytesMax));
+    const section = { name, offset, bytesMax, checksums, stale: new Set<number>(), length: 0 };
+    this.#sections.push(section);
+    this.#byName.set(name, section);
+    this.#end = offset + bytesMax;
+  }
+
+  /** Writes (or writes again) bytes from `start` of a section on. */
+  async write(name: string, start: number, bytes: Uint8Array): Promise<void> {
+    const section = this.#section(name);
+    const end = start + bytes.length;
+    if (end > section.bytesMax) throw wrong(`${end} bytes in section ${name}`);
+    if (bytes.length === 0) return;
+    this.#grow(section, end);
+    for (let at = start; at < end; ) {
+      const chunk = Math.floor(at / CHUNK_BYTES);
+      const chunkStart = chunk * CHUNK_BYTES;
+      const chunkEnd = Math.min(chunkStart + CHUNK_BYTES, section.length);
+      const stop = Math.min(end, chunkEnd);
+      if (at === chunkStart && stop === chunkEnd) {
+        section.checksums[chunk] = this.#crc32c(bytes.subarray(at - start, stop - start));
+        section.stale.delete(chunk);
+      } else section.stale.add(chunk);
+      at = stop;
+    }
+    await this.#file.write(section.offset + start, [bytes]);
+  }
+
+  /** Says how long a section is, shorter or longer than what was written; a gap is zeros. */
+  setLength(name: string, bytes: number): void {
+    const section = this.#section(name);
+    if (bytes > section.length) this.#grow(section, bytes);
+    else if (bytes < section.length) {
+      section.length = bytes;
+      for (const chunk of section.stale) {
+        if (chunk >= chunkCount(bytes)) section.stale.delete(chunk);
+      }
+      if (bytes % CHUNK_BYTES > 0) section.stale.add(chunkCount(bytes) - 1);
     }
   }
 
-  /**
-   * Writes (or writes again) one chunk: 1 MiB, or less where it is the section's last. The pieces
-   * follow one another; they must stand still until the promise is kept.
-   */
-  async write(name: string, chunk: number, pieces: readonly Uint8Array[]): Promise<void> {
-    const section = this.#byName.get(name);
-    const start = chunk * CHUNK_BYTES;
-    const end = start + totalBytes(pieces);
-    if (section === undefined || end > section.bytesMax || end - start > CHUNK_BYTES) {
-      throw wrong(`chunk ${chunk} of ${end - start} bytes in section ${name}`);
-    }
-    section.checksums[chunk] = pieces.reduce((crc, piece) => this.#crc32c(piece, crc), 0);
-    section.length = Math.max(section.length, end);
-    await this.#file.write(section.offset + start, pieces);
+  /** A chunk that was the last one and short is longer now, and what was passed over is zeros. */
+  #grow(section: Section, end: number): void {
+    if (end <= section.length) return;
+    const first = Math.floor(section.length / CHUNK_BYTES);
+    for (let chunk = first; chunk < chunkCount(end); chunk++) section.stale.add(chunk);
+    section.length = end;
   }
 
-  /** Writes the head. Every chunk before a section's last one has been written whole. */
-  async finish(sequence: number): Promise<void> {
-    const used = this.#sections.reduce((sum, { length }) => sum + chunkCount(length), 0);
-    const head = new Uint8Array(this.#headBytes(this.#sections.length, used));
+  /** Sums what is stale, and writes the head. */
+  async finish({ sequence, settings }: ImageTitle): Promise<void> {
+    const json = new TextEncoder().encode(JSON.stringify(settings));
+    const count = this.#sections.length;
+    if (count < 1) throw wrong("no section");
+    if (json.length > IMAGE_SETTINGS_BYTES_MAX) throw wrong("settings past their limit");
+    const chunks = this.#sections.reduce((sum, { length }) => sum + chunkCount(length), 0);
+    const tableStart = alignUp(IMAGE_HEADER_BYTES + json.length, 8);
+    const room = { settingsBytes: json.length, sections: count, chunks };
+    const head = new Uint8Array(headBytes(room));
+    if (head.length > this.#headBytesMax) throw wrong(`a head of ${head.length} bytes`);
+    await this.#sumStale();
     const view = viewOf(head);
     const last = this.#sections.at(-1)!;
     head.set(IMAGE_MAGIC);
@@ -146,20 +195,33 @@ export class ImageDraft {
     setU64(view, 16, sequence);
     setU64(view, 24, last.offset + last.length);
     view.setUint32(32, head.length, true);
-    view.setUint32(36, this.#settings.length, true);
-    view.setUint32(40, this.#sections.length, true);
+    view.setUint32(36, json.length, true);
+    view.setUint32(40, count, true);
     view.setUint32(44, CHUNK_BYTES, true);
-    head.set(this.#settings, IMAGE_HEADER_BYTES);
-    this.#writeTable(head);
+    head.set(json, IMAGE_HEADER_BYTES);
+    this.#writeTable(head, tableStart);
     view.setUint32(12, imageCrc(head, this.#crc32c), true);
     await this.#file.write(0, [head]);
     // An empty last section has no byte of its own to end the file with.
     await this.#file.truncate(last.offset + last.length);
   }
 
-  #writeTable(head: Uint8Array): void {
+  async #sumStale(): Promise<void> {
+    for (const { offset, length, checksums, stale } of this.#sections) {
+      for (const chunk of stale) {
+        const start = chunk * CHUNK_BYTES;
+        // Where the file has a hole at its end, there is less to read, and the rest is zeros.
+        const bytes = new Uint8Array(Math.min(CHUNK_BYTES, length - start));
+        await this.#file.read(offset + start, bytes);
+        checksums[chunk] = this.#crc32c(bytes);
+      }
+      stale.clear();
+    }
+  }
+
+  #writeTable(head: Uint8Array, tableStart: number): void {
     const view = viewOf(head);
-    let row = alignUp(IMAGE_HEADER_BYTES + this.#settings.length, 8);
+    let row = tableStart;
     let place = row + this.#sections.length * SECTION_ROW_BYTES;
     for (const { name, offset, length, checksums } of this.#sections) {
       head.set(new TextEncoder().encode(name), row);
@@ -172,29 +234,16 @@ export class ImageDraft {
     }
   }
 
-  #headBytes(sections: number, chunks: number): number {
-    const tableStart = alignUp(IMAGE_HEADER_BYTES + this.#settings.length, 8);
-    return alignUp(tableStart + sections * SECTION_ROW_BYTES + chunks * 4, IMAGE_ALIGNMENT);
+  #section(name: string): Section {
+    const section = this.#byName.get(name);
+    if (section === undefined) throw wrong(`no section ${name}`);
+    return section;
   }
 }
 
-/** Cuts ranges into chunks; each chunk is a list of views. */
-function* chunksOf(ranges: readonly Uint8Array[]): Generator<Uint8Array[]> {
-  let pieces: Uint8Array[] = [];
-  let room = CHUNK_BYTES;
-  for (const range of ranges) {
-    for (let start = 0; start < range.length; ) {
-      const piece = range.subarray(start, Math.min(start + room, range.length));
-      pieces.push(piece);
-      start += piece.length;
-      room -= piece.length;
-      if (room > 0) continue;
-      yield pieces;
-      pieces = [];
-      room = CHUNK_BYTES;
-    }
-  }
-  if (pieces.length > 0) yield pieces;
+function headBytes({ settingsBytes, sections, chunks }: HeadRoom): number {
+  const tableStart = alignUp(IMAGE_HEADER_BYTES + settingsBytes, 8);
+  return alignUp(tableStart + sections * SECTION_ROW_BYTES + chunks * 4, IMAGE_ALIGNMENT);
 }
 
 function totalBytes(pieces: readonly Uint8Array[]): number {

@@ -9,8 +9,10 @@ import type { Health } from "../collections/database.ts";
 import type { Config } from "../config.ts";
 import { Desk } from "../engine/desk.ts";
 import { type Files, NodeFiles } from "../storage/files.ts";
+import { Checkpoints } from "./checkpoints.ts";
 import type { ControlMemory } from "./control.ts";
 import { Disk } from "./disk.ts";
+import { type Images, OwnImages } from "./images.ts";
 import type { Notice, Request } from "./messages.ts";
 import { take } from "./notices.ts";
 import { Room } from "./room.ts";
@@ -37,10 +39,14 @@ export async function openDisk(
   return await Disk.open({ files, path, safety, crc32c, control, log });
 }
 
+const MINUTE_MS = 60_000;
+
 /** How the main thread reaches the threads that follow it. */
 interface Followers {
   announce(notice: Notice): Promise<void>;
   ring(): void;
+  /** Who takes images; this thread itself when left out. */
+  readonly images?: Images;
 }
 
 /** All that is left to do is to let somebody ask. */
@@ -49,7 +55,7 @@ export function createCore(
   catalog: Catalog,
   workers: number,
   disk: Disk | undefined,
-  { announce, ring }: Followers,
+  { announce, ring, images }: Followers,
 ) {
   const { config, log } = parts;
   const shardRows = config.shardRows ?? Number.MAX_SAFE_INTEGER;
@@ -65,7 +71,22 @@ export function createCore(
 
   async function load(): Promise<void> {
     if (disk === undefined) return;
-    await loadCollections({ disk, catalog, room, log, announce, ring, onHealth: setHealth });
+    const { control } = disk.options;
+    const { variant } = catalog.thread;
+    const { pause } = catalog.thread;
+    await loadCollections({
+      ...{ disk, catalog, room, log, announce, ring, onHealth: setHealth },
+      around: { variant, workers, shardRows, pause },
+    });
+    disk.checkpoints = new Checkpoints(
+      {
+        ...{ catalog, control, log, ring },
+        images: images ?? new OwnImages(disk.options.files, disk.crc32c),
+        bytesMin: config.checkpointBytes,
+        ageMsMax: config.checkpointMinutes * MINUTE_MS,
+      },
+      () => disk.journals(),
+    );
     disk.onHealth = () => setHealth(disk.health());
     disk.onHealth();
   }

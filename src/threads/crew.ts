@@ -36,6 +36,7 @@ export class Crew {
   readonly #untaken = new Map<number, { left: number; resolve(): void }>();
   #ticketCount = 0;
   #isClosing = false;
+  #imager: Worker | undefined;
   ask!: (request: Request) => ReturnType<Writer["handle"]>;
 
   constructor(parts: ServerParts, control: ControlMemory, texts: WatchedTexts) {
@@ -45,6 +46,14 @@ export class Crew {
   }
 
   start(role: Role, worker: number, health: Health): Member {
+    const thread = this.#launch(role, worker, health);
+    const member: Member = { role, thread };
+    thread.on("message", (message: FromWorker) => this.#read(member, message));
+    this.#members.push(member);
+    return member;
+  }
+
+  #launch(role: Role | "imagerWorker", worker: number, health: Health): Worker {
     const { config, variant, desk, version, onFatal } = this.#parts;
     const control = this.#control.memory;
     const workerData: WorkerStart = {
@@ -53,14 +62,21 @@ export class Crew {
     };
     const file = new URL(`./${role}${extname(import.meta.url)}`, import.meta.url);
     const thread = new Worker(file, { workerData, name: `${role}-${worker}` });
-    const member: Member = { role, thread };
-    thread.on("message", (message: FromWorker) => this.#read(member, message));
     thread.on("error", (error) => onFatal(error as Error));
     thread.on("exit", (code) => {
       if (!this.#isClosing) onFatal(new Error(`the thread ${role}-${worker} ended with ${code}`));
     });
-    this.#members.push(member);
-    return member;
+    return thread;
+  }
+
+  /** The thread that takes images; it follows no notices, and ends by endImager. */
+  startImager(health: Health): Worker {
+    this.#imager = this.#launch("imagerWorker", 0, health);
+    return this.#imager;
+  }
+
+  async endImager(): Promise<void> {
+    await this.#imager?.terminate();
   }
 
   listen(member: Member, port: number): Promise<number> {

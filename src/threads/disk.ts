@@ -4,6 +4,7 @@
  * catalog from it.
  */
 import type { Logger } from "pino";
+import type { Collection } from "../collections/collection.ts";
 import type { CollectionSettings, Health } from "../collections/database.ts";
 import type { Control } from "../http/meters.ts";
 import type { Files } from "../storage/files.ts";
@@ -12,6 +13,7 @@ import type { FrameVisitor } from "../storage/scan.ts";
 import { Store, type Stored } from "../storage/store.ts";
 import type { Safety } from "../storage/wal.ts";
 import { traceEnded } from "../tracing.ts";
+import type { Checkpoints } from "./checkpoints.ts";
 import { Journal } from "./journal.ts";
 import type { Keeper } from "./writer.ts";
 
@@ -30,6 +32,8 @@ export class Disk implements Keeper {
   readonly options: DiskOptions;
   /** Told whenever what health() says has changed. */
   onHealth: () => void = () => undefined;
+  /** Nobody takes any before the start is over. */
+  checkpoints: Checkpoints | undefined;
   readonly #journals = new Map<string, Journal>();
 
   private constructor(options: DiskOptions, store: Store) {
@@ -43,22 +47,25 @@ export class Disk implements Keeper {
     const { files, path, crc32c, log } = options;
     const store = await Store.open(files, path, crc32c);
     if (store.strays.length > 0) {
-      log.warn(
-        { folders: store.strays },
-        "removed collections that were half made or half dropped",
-      );
+      log.warn({ folders: store.strays }, "removed collections half made or half dropped");
     }
     return new Disk(options, store);
+  }
+
+  journal(name: string): Journal | undefined {
+    return this.#journals.get(name);
+  }
+
+  journals(): Iterable<Journal> {
+    return this.#journals.values();
   }
 
   /** Opens a collection's log and goes on writing in it. */
   async openJournal(stored: Stored, after: number, visit: FrameVisitor): Promise<Journal> {
     const { files, crc32c, safety, control, log } = this.options;
-    const onHealth = () => {
-      const { fault } = journal;
+    const onHealth = ({ fault }: Journal) => {
       const about = { collection: stored.name, err: fault };
-      if (fault)
-        log.error(about, "the disk refuses writes; reads go on, and writes are tried again");
+      if (fault) log.error(about, "the disk refuses writes; reads go on, and it is tried again");
       else log.warn(about, "the disk takes writes again");
       this.onHealth();
     };
@@ -72,30 +79,41 @@ export class Disk implements Keeper {
     return journal;
   }
 
-  async create(name: string, settings: CollectionSettings): Promise<void> {
+  async create(name: string, settings: CollectionSettings): Promise<Journal> {
     const stored = await this.store.create(name, settings);
     try {
-      await this.openJournal(stored, 0, () => undefined);
+      return await this.openJournal(stored, 0, () => undefined);
     } catch (error) {
       await this.store.drop(stored).catch(() => undefined);
       throw error;
     }
   }
 
+  attached({ name, state }: Collection): void {
+    this.#journals.get(name)!.state = state;
+  }
+
   async drop(name: string): Promise<void> {
     const journal = this.#journals.get(name);
     if (journal === undefined) return;
+    await this.checkpoints?.settle(journal);
     await this.store.drop(journal.stored);
     this.#journals.delete(name);
     await journal.close().catch(() => undefined);
   }
 
-  commit(name: string, group: readonly Uint8Array[]): Promise<void> {
-    return this.#journals.get(name)!.commit(group);
+  async commit(name: string, group: readonly Uint8Array[]): Promise<void> {
+    const journal = this.#journals.get(name)!;
+    await journal.commit(group);
+    this.checkpoints?.consider(journal);
   }
 
-  standStill(_name: string): undefined {
-    return undefined;
+  enter(name: string): Promise<void> {
+    return this.#journals.get(name)!.gate.enter();
+  }
+
+  leave(name: string): void {
+    this.#journals.get(name)!.gate.leave();
   }
 
   /** Healthy, or read-only with the reason of the first log that takes no writes. */
@@ -106,8 +124,10 @@ export class Disk implements Keeper {
     return { status: "healthy" };
   }
 
+  /** Nobody writes any more. */
   async close(): Promise<void> {
-    for (const journal of this.#journals.values()) await journal.close();
+    await this.checkpoints?.close();
+    for (const journal of this.#journals.values()) await journal.close().catch(() => undefined);
     await this.store.close();
   }
 }

@@ -11,8 +11,14 @@ export function linkRound(catalog: Catalog, rows: number): Tended {
   for (const collection of catalog.list()) {
     const { efConstruction } = collection.settings;
     for (const { shard } of collection.parts) {
-      const tended = tend(shard, rows, efConstruction, collection.sequence);
-      if (tended === "busy" || found === "idle") found = tended;
+      // While linkers are held (an image is being taken), there is nothing to do here.
+      if (!collection.state.enter()) continue;
+      try {
+        const tended = tend(shard, rows, efConstruction, collection.sequence);
+        if (tended === "busy" || found === "idle") found = tended;
+      } finally {
+        collection.state.leave();
+      }
     }
   }
   return calibrate(catalog, found === "idle") ? "busy" : found;

@@ -8,11 +8,11 @@ import {
   type Collection,
   type CollectionParts,
   type ShardMemories,
-  STATE_BYTES,
   shardSettings,
 } from "../collections/collection.ts";
 import type { CollectionSettings } from "../collections/database.ts";
 import { Rows } from "../collections/rows.ts";
+import { newState } from "../collections/state.ts";
 import { Columns } from "../engine/columns.ts";
 import { reserveMemory } from "../engine/memory.ts";
 import { formatShard } from "../engine/shard.ts";
@@ -38,7 +38,7 @@ export class Room {
   newCollection(name: string, settings: CollectionSettings): CollectionParts {
     const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
     const shards = [this.newShard(settings, seed)];
-    return { name, settings, state: new SharedArrayBuffer(STATE_BYTES), shards };
+    return { name, settings, state: newState(), shards };
   }
 
   /** All shards of a collection hash ids with the same seed: a scroll goes by the hashes. */

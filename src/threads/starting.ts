@@ -7,13 +7,17 @@
 import type { Logger } from "pino";
 import type { Catalog } from "../collections/catalog.ts";
 import { apply } from "../collections/changes.ts";
+import type { CollectionParts } from "../collections/collection.ts";
 import type { Health } from "../collections/database.ts";
 import { Decisions } from "../collections/decisions.ts";
+import { loadImage, type Surroundings } from "../collections/loading.ts";
 import { readSettings } from "../collections/settings.ts";
 import { OmenError } from "../errors.ts";
-import { listSegments, type RecoveryReport } from "../storage/recovery.ts";
+import { readImage } from "../storage/image.ts";
+import { listSegments, type RecoveryReport, withFile } from "../storage/recovery.ts";
 import type { Stored } from "../storage/store.ts";
 import type { Disk } from "./disk.ts";
+import { type KeptImage, listImages } from "./journal.ts";
 import type { Notice } from "./messages.ts";
 import type { Room } from "./room.ts";
 
@@ -22,6 +26,8 @@ export interface StartOptions {
   readonly catalog: Catalog;
   readonly room: Room;
   readonly log: Logger;
+  /** What loaded memories are made for. */
+  readonly around: Surroundings;
   announce(notice: Notice): Promise<void>;
   ring(): void;
   /** Hears how far the start is. */
@@ -51,9 +57,18 @@ export async function loadCollections(options: StartOptions): Promise<void> {
 async function load(options: StartOptions, stored: Stored, meter: Meter): Promise<void> {
   const { disk, catalog, room, announce, ring, log } = options;
   const { name, folder } = stored;
-  const settings = readSettings(stored.settings, `${folder}/collection`);
-  const parts = room.newCollection(name, settings);
+  const start = performance.now();
+  const images = await listImages(disk.options.files, folder);
+  const found = await loadNewest(options, images, meter);
+  const settings = found?.parts.settings ?? readSettings(stored.settings, `${folder}/collection`);
+  const parts = found ? { ...found.parts, name } : room.newCollection(name, settings);
   const collection = catalog.attach(parts);
+  if (found) {
+    collection.ledger.restore(found.ledger, found.image.path);
+    const { path, sequence, bytes } = found.image;
+    const durationMs = Math.round(performance.now() - start);
+    log.info({ collection: name, image: path, sequence, bytes, durationMs }, "loaded an image");
+  }
   await announce({ kind: "attach", parts });
   const journal = await disk.openJournal(stored, collection.sequence, async (frame) => {
     new Decisions(collection, []).decide({ frame, mode: "upsert" });
@@ -62,7 +77,46 @@ async function load(options: StartOptions, stored: Stored, meter: Meter): Promis
     ring();
     meter.add(frame.length);
   });
+  journal.found(images, found?.image, found?.takenAtMs ?? 0);
+  journal.state = collection.state;
   report(log, name, journal.wal.report);
+}
+
+interface Found {
+  readonly parts: CollectionParts;
+  readonly ledger: Uint8Array;
+  readonly image: KeptImage;
+  readonly takenAtMs: number;
+}
+
+/** The newest image that is sound; where it is not the newest of all, the log says so. */
+async function loadNewest(
+  { disk, around, log }: StartOptions,
+  images: readonly { number: number; path: string }[],
+  meter: Meter,
+): Promise<Found | undefined> {
+  let damage: unknown;
+  for (const { number, path } of images) {
+    try {
+      const image = await readImage(disk.options.files, path, disk.crc32c);
+      try {
+        image.onBytes = (bytes) => meter.add(bytes);
+        const { parts, ledger } = await loadImage(image, around);
+        const takenAtMs = Date.parse(String(image.title.createdAt)) || Date.now();
+        const { sequence } = image;
+        const kept = { number, path, sequence, bytes: image.source.size };
+        return { parts, ledger, image: kept, takenAtMs };
+      } finally {
+        await image.close();
+      }
+    } catch (error) {
+      if (!(error instanceof OmenError) || error.code !== "CORRUPT_FILE") throw error;
+      log.error({ image: path, err: error }, "an image is damaged; the one before it is tried");
+      damage ??= error;
+    }
+  }
+  if (damage !== undefined) throw damage;
+  return undefined;
 }
 
 function report(log: Logger, collection: string, found: RecoveryReport): void {
@@ -82,6 +136,8 @@ async function bytesOf({ options }: Disk, stored: readonly Stored[]): Promise<nu
   let bytes = 0;
   for (const { folder } of stored) {
     for (const segment of await listSegments({ files, folder, crc32c })) bytes += segment.bytes;
+    const [image] = await listImages(files, folder);
+    if (image) bytes += await withFile(files, image.path, (file) => file.size());
   }
   return bytes;
 }
@@ -90,7 +146,9 @@ async function bytesOf({ options }: Disk, stored: readonly Stored[]): Promise<nu
 function withAdvice(error: unknown, { folder }: Stored): unknown {
   if (!(error instanceof OmenError)) return error;
   if (error.code !== "CORRUPT_FILE" && error.code !== "UNSUPPORTED_FORMAT") return error;
-  const message = `${error.message}; omendb wal inspect ${folder} shows more`;
+  const [image] = /\S+\.img/.exec(error.message) ?? [];
+  const command = image ? `omendb snapshot verify ${image}` : `omendb wal inspect ${folder}`;
+  const message = `${error.message}; ${command} shows more`;
   return new OmenError(error.code, message, { cause: error });
 }
 

@@ -16,6 +16,7 @@ import { ControlMemory } from "./control.ts";
 import { type CoreParts, createCore, openDisk } from "./core.ts";
 import { Crew, type Member } from "./crew.ts";
 import type { Disk } from "./disk.ts";
+import { WorkerImages } from "./images.ts";
 import { linkBetweenEvents } from "./linking.ts";
 import { createListener, whyNot } from "./listener.ts";
 import { threadOf } from "./messages.ts";
@@ -101,6 +102,7 @@ async function startThreads(
   const { load, ask } = createCore(parts, catalog, workers, disk, {
     announce: (notice) => crew.announce(notice),
     ring: () => control.ring(),
+    images: disk && !parts.files ? new WorkerImages(crew.startImager(catalog.health)) : undefined,
   });
   crew.ask = ask;
   try {
@@ -126,10 +128,12 @@ async function startThreads(
         watched.stop();
         await crew.close();
         await disk?.close();
+        await crew.endImager();
       },
     };
   } catch (error) {
     await crew.end();
+    await crew.endImager();
     throw error;
   }
 }

@@ -27,11 +27,14 @@ import type { Room } from "./room.ts";
 export interface Keeper {
   readonly crc32c: Crc32c;
   /** When these return, any start finds it so. Throw STORAGE_FULL, READ_ONLY. */
-  create(name: string, settings: CollectionSettings): Promise<void>;
+  create(name: string, settings: CollectionSettings): Promise<unknown>;
+  /** The collection is there: its state says from here on how its disk stands. */
+  attached(collection: Collection): void;
   drop(name: string): Promise<void>;
   commit(name: string, group: readonly Uint8Array[]): Promise<void>;
-  /** Asked before each frame is applied: an image may need the collection to stand still. */
-  standStill(name: string): Promise<void> | undefined;
+  /** Around each frame that is applied: an image may need the collection to stand still. */
+  enter(name: string): Promise<void>;
+  leave(name: string): void;
 }
 
 export interface WriterOptions {
@@ -115,7 +118,7 @@ export class Writer {
     const parts = room.newCollection(name, settings);
     await keeper?.create(name, settings);
     // First here: a listener that has taken it up may send a write before the last one has.
-    catalog.attach(parts);
+    keeper?.attached(catalog.attach(parts));
     await announce({ kind: "attach", parts });
     return { sequence: 0, changed: 1 };
   }
@@ -188,8 +191,9 @@ export class Writer {
     await room.make(collection, frames);
     await keeper?.commit(name, frames);
     for (const { request, resolve } of accepted) {
-      await keeper?.standStill(name);
+      await keeper?.enter(name);
       const changed = await apply(collection, request.frame);
+      keeper?.leave(name);
       ring();
       resolve({ sequence: readHeader(request.frame).sequence, changed });
     }

@@ -1,0 +1,155 @@
+/**
+ * What must hold of a shard that comes from a file, where every byte may be hostile: whatever a
+ * walk, the writer or a linker follows stays inside, nothing is locked, and nothing is counted that
+ * is not there. It reads rows in order, so it costs about what reading them costs; the whole
+ * checker (check.ts) also tries what only recall depends on.
+ */
+import { header, slotsUsed } from "../header";
+import * as L from "../layout";
+import * as Row from "../row";
+import { tailEntry, tailLength } from "../tail";
+import { Worker } from "../worker";
+import { slotIn } from "./pool";
+import { entry } from "./search";
+import { visit, visitedReset } from "./visited";
+
+/** As components are refused when they come in (COMPONENT_MAX); NaN is not below it either. */
+const COMPONENT_MAX: f32 = 1.0000000272564224e16;
+
+function fail(worker: Worker, fault: u32, slot: u32, value: u32): u32 {
+  worker.fault = fault;
+  worker.faultSlot = slot;
+  worker.faultValue = value;
+  return fault;
+}
+
+/**
+ * Rows from..to, of which none may come from a write after `sequence`. Counts live rows in
+ * `resultCount`, free slots in `moved`, and slots on their way back in `distances`.
+ */
+export function checkRows(worker: Worker, from: u32, to: u32, sequence: u64): u32 {
+  const used = slotsUsed();
+  worker.resultCount = 0;
+  worker.moved = 0;
+  worker.distances = 0;
+  for (let slot = from; slot < min(to, used); slot++) {
+    if (checkHead(worker, slot, used, sequence) != L.FAULT_NONE) return worker.fault;
+    if (checkLinks(worker, slot, used) != L.FAULT_NONE) return worker.fault;
+    if (!isSound(slot)) return fail(worker, L.FAULT_COMPONENT, slot, 0);
+  }
+  return fail(worker, L.FAULT_NONE, L.NO_SLOT, 0);
+}
+
+function checkHead(worker: Worker, slot: u32, used: u32, sequence: u64): u32 {
+  const head = Row.headOf(slot);
+  if (Row.stampOf(slot) & 1) return fail(worker, L.FAULT_STAMP, slot, Row.stampOf(slot));
+  const held = load<u32>(head, L.ROW_LOCK);
+  if (held != 0) return fail(worker, L.FAULT_LOCK, slot, held);
+  const birth = Row.birthOf(slot);
+  const death = Row.deathOf(slot);
+  if (birth > sequence || death > sequence) return fail(worker, L.FAULT_SEQUENCE, slot, <u32>birth);
+  if (Row.isDoomed(slot)) {
+    if (death == 0) return fail(worker, L.FAULT_DEAD, slot, 0);
+    if (Row.flagsOf(slot) & L.FLAG_CONFIRMED) worker.distances++;
+  }
+  if (birth == 0) worker.moved++;
+  else {
+    if (death != 0 && death < birth) return fail(worker, L.FAULT_SEQUENCE, slot, <u32>death);
+    if (Row.hasDied(slot) != (death != 0)) return fail(worker, L.FAULT_DEAD, slot, <u32>death);
+    if (death == 0) worker.resultCount++;
+  }
+  const previous = load<u32>(head, L.ROW_PREVIOUS);
+  if (previous >= used && previous != L.NO_SLOT)
+    return fail(worker, L.FAULT_LINK_BOUNDS, slot, previous);
+  return L.FAULT_NONE;
+}
+
+function checkLinks(worker: Worker, slot: u32, used: u32): u32 {
+  const level = Row.levelOf(slot);
+  if (level >= <u32>L.LEVELS_MAX) return fail(worker, L.FAULT_LEVEL, slot, level);
+  if (level > 0) {
+    const unit = load<u32>(Row.headOf(slot), L.ROW_UPPER);
+    const usedUnits = min(atomic.load<u32>(L.HEADER_UPPER_USED), header().upperCapacity);
+    if (unit >= usedUnits || unit + level > usedUnits)
+      return fail(worker, L.FAULT_UPPER_BOUNDS, slot, unit);
+  }
+  for (let at: u32 = 0; at <= level; at++) {
+    const list = Row.listOf(slot, at);
+    const count = Row.countOf(list);
+    if (count > Row.degreeMax(at)) return fail(worker, L.FAULT_DEGREE, slot, count);
+    for (let i: u32 = 0; i < count; i++) {
+      const link = Row.linkAt(list, i);
+      if (link >= used) return fail(worker, L.FAULT_LINK_BOUNDS, slot, link);
+      // Above level 0 the link's own lists are found through its head, which must have them.
+      if (at > 0 && Row.levelOf(link) < at) return fail(worker, L.FAULT_LINK_LEVEL, slot, link);
+    }
+  }
+  return L.FAULT_NONE;
+}
+
+/** Every component can be stored, and every part of the code has seven bits. */
+function isSound(slot: u32): bool {
+  const h = header();
+  const vector = Row.vectorOf(slot);
+  const bar = f32x4.splat(COMPONENT_MAX);
+  let held = i32x4.splat(-1);
+  for (let at: u32 = 0; at < h.vectorStride; at += 16) {
+    held = v128.and(held, f32x4.le(f32x4.abs(v128.load(vector + at)), bar));
+  }
+  const code = Row.codeOf(slot);
+  let bits = i32x4.splat(0);
+  for (let at: u32 = 0; at < h.codeBytes; at += 16) bits = v128.or(bits, v128.load(code + at));
+  return i32x4.all_true(held) && i8x16.bitmask(bits) == 0;
+}
+
+/**
+ * Counters, entry point, the tail and the list of free slots. The rows have been tried before, and
+ * `free` of them are free.
+ */
+export function checkState(worker: Worker, free: u32): u32 {
+  const used = slotsUsed();
+  if (used > header().capacity) return fail(worker, L.FAULT_TAIL, L.NO_SLOT, used);
+  const door = entry();
+  const first = slotIn(door);
+  if (door != <u64>L.NO_SLOT) {
+    const level = <u32>(door >> 32);
+    if (first >= used || !Row.isLinked(first) || Row.levelOf(first) != level)
+      return fail(worker, L.FAULT_ENTRY, first, level);
+  }
+  const length = tailLength();
+  if (length > used) return fail(worker, L.FAULT_TAIL, L.NO_SLOT, length);
+  visitedReset(worker);
+  for (let i: u32 = 0; i < length; i++) {
+    const slot = tailEntry(i);
+    if (slot >= used || Row.birthOf(slot) == 0 || Row.isLinked(slot) || !visit(worker, slot))
+      return fail(worker, L.FAULT_TAIL, slot, i);
+  }
+  let slot = load<u32>(L.HEADER_FREE_HEAD);
+  let last: u32 = L.NO_SLOT;
+  let count: u32 = 0;
+  for (; slot != L.NO_SLOT && count < free; count++) {
+    if (slot >= used || Row.birthOf(slot) != 0) return fail(worker, L.FAULT_FREE, slot, count);
+    last = slot;
+    slot = load<u32>(Row.headOf(slot), L.ROW_PREVIOUS);
+  }
+  // A list that comes back to itself would be longer than there are free slots.
+  if (slot != L.NO_SLOT || load<u32>(L.HEADER_FREE_COUNT) != count)
+    return fail(worker, L.FAULT_FREE, slot, count);
+  if (load<u32>(L.HEADER_FREE_TAIL) != last) return fail(worker, L.FAULT_FREE, last, count);
+  return checkUnits(worker);
+}
+
+/** The stacks of free units of the upper region: each ends, inside the region. */
+function checkUnits(worker: Worker): u32 {
+  const used = min(atomic.load<u32>(L.HEADER_UPPER_USED), header().upperCapacity);
+  for (let level: u32 = 1; level < <u32>L.LEVELS_MAX; level++) {
+    let next = load<u32>((<usize>level << 2) + L.HEADER_UPPER_FREE);
+    for (let steps: u32 = 0; next != 0; steps++) {
+      const unit = next - 1;
+      if (steps > used || unit >= used || unit + level > used)
+        return fail(worker, L.FAULT_UPPER_BOUNDS, L.NO_SLOT, unit);
+      next = load<u32>(header().upperBase + <usize>unit * header().upperStride);
+    }
+  }
+  return fail(worker, L.FAULT_NONE, L.NO_SLOT, 0);
+}

@@ -1,0 +1,103 @@
+/**
+ * Makes a collection of an image: fresh memories of this process's shape, filled region by region
+ * and checked before anyone sees them. Where the image comes from (a file, an upload, a page's
+ * fetch) is the caller's business, and so is whether memory is shared.
+ *
+ * Vectors, codes, graph, ids and metadata are used as they lie. Columns are derived: they are put
+ * again from the rows' metadata.
+ */
+import { Columns } from "../engine/columns.ts";
+import { loadShard } from "../engine/loadShard.ts";
+import { reserveMemory } from "../engine/memory.ts";
+import { loadPart, type Sections } from "../engine/sections.ts";
+import type { Shard } from "../engine/shard.ts";
+import type { Variant } from "../engine/variant.ts";
+import { type CollectionParts, type ShardMemories, shardSettings } from "./collection.ts";
+import { shardPrefix } from "./imaged.ts";
+import { LEDGER_BYTES_MAX } from "./ledger.ts";
+import { loadRows } from "./loadRows.ts";
+import type { Rows } from "./rows.ts";
+import { readSettings } from "./settings.ts";
+import { newState, State } from "./state.ts";
+
+/** An image as it is opened: its head, and its sections to be read. */
+export interface OpenedImage extends Sections {
+  readonly sequence: number;
+  /** What stands in its head beside the sections. */
+  readonly title: Record<string, unknown>;
+  readonly file: string;
+}
+
+export interface Surroundings {
+  readonly variant: Variant;
+  /** Threads that will ever hold the collection. */
+  readonly workers: number;
+  readonly shardRows: number;
+  pause(): Promise<void>;
+}
+
+export interface Loaded {
+  readonly parts: CollectionParts;
+  /** Of idempotency keys, for the writer's thread. */
+  readonly ledger: Uint8Array;
+}
+
+const SHARDS_MAX = 4096;
+/** Rows whose columns are put before others get the thread. */
+const SLICE_ROWS = 5000;
+
+/** Throws OmenError CORRUPT_FILE, MEMORY_LIMIT. */
+export async function loadImage(image: OpenedImage, around: Surroundings): Promise<Loaded> {
+  const { title, file, sequence } = image;
+  const { name, settings: stated, shards: count } = title;
+  const isObject = typeof stated === "object" && stated !== null;
+  if (typeof name !== "string" || !isObject || !isShardCount(count)) {
+    throw image.damage("the head", "it states no collection");
+  }
+  const settings = readSettings(stated as Record<string, unknown>, file);
+  const { variant, workers, shardRows, pause } = around;
+  const shards: ShardMemories[] = [];
+  for (let index = 0; index < count; index++) {
+    const options = { sections: image, prefix: shardPrefix(index), sequence, pause };
+    const vectors = reserveMemory(undefined, variant.shared);
+    const wanted = shardSettings(settings, workers, shardRows);
+    const shard = await loadShard(variant, vectors, wanted, options);
+    const rowsMemory = reserveMemory(undefined, variant.shared);
+    const slots = {
+      used: shard.slotsUsed,
+      live: shard.live,
+      isLive: (slot: number) => shard.birth(slot) !== 0 && shard.death(slot) === 0,
+      isFree: (slot: number) => shard.birth(slot) === 0,
+    };
+    const rows = await loadRows(rowsMemory, shard.capacity, slots, options);
+    const columns = reserveMemory(undefined, variant.shared);
+    Columns.format(variant, columns, shard.capacity, workers, settings.schema);
+    await putColumns(new Columns(variant, columns, 0), shard, rows, pause);
+    shards.push({ vectors, rows: rowsMemory, columns });
+  }
+  const state = newState(variant.shared);
+  new State(state).sequence = sequence;
+  const ledger = await loadPart(image, "ledger", LEDGER_BYTES_MAX);
+  return { parts: { name, settings, state, shards }, ledger };
+}
+
+function isShardCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= SHARDS_MAX;
+}
+
+const NOTHING = new Uint8Array(0);
+
+async function putColumns(
+  columns: Columns,
+  shard: Shard,
+  rows: Rows,
+  pause: () => Promise<void>,
+): Promise<void> {
+  for (let slot = 0; slot < shard.slotsUsed; slot++) {
+    if (slot % SLICE_ROWS === SLICE_ROWS - 1) await pause();
+    if (shard.birth(slot) === 0) continue;
+    const metadata = rows.metadata(slot) ?? NOTHING;
+    columns.put(slot, metadata, 0, metadata.length);
+    columns.log(slot);
+  }
+}
