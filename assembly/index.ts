@@ -11,7 +11,6 @@ import * as Lanes from "./columns/lanes";
 import * as Reading from "./columns/read";
 import * as Scanning from "./columns/scan";
 import * as Filtered from "./filtered";
-import * as Bounds from "./graph/bounds";
 import * as Check from "./graph/check";
 import * as Kernel from "./kernels/codes";
 import * as Half from "./kernels/halves";
@@ -26,6 +25,7 @@ import { Worker } from "./worker";
 
 export { formatColumns } from "./columns/regions";
 export { crc32c, crc32cInit } from "./crc32c";
+export { checkRows, checkState } from "./graph/bounds";
 export { jsonStep } from "./json";
 export { jsonLine } from "./json/lines";
 export { forget, pin, repair, takeFreed, unrepaired } from "./going";
@@ -246,15 +246,6 @@ export function findText(text: usize, bytes: u32): u32 {
 /** Runs the worker's program over groups of rows; returns how many rows are to be seen in JSON. */
 export function runColumns(worker: u32, from: u32, to: u32): u32 {
   return Scanning.run(worker, from, to);
-}
-
-/** Rows of a file: see graph/bounds.ts. */
-export function checkRows(worker: u32, from: u32, to: u32, sequence: f64): u32 {
-  return Bounds.checkRows(Worker.of(worker), from, to, <u64>sequence);
-}
-
-export function checkState(worker: u32, free: u32): u32 {
-  return Bounds.checkState(Worker.of(worker), free);
 }
 
 // For benchmarks and the self-test at start: kernels over plain addresses.

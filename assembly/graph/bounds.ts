@@ -27,13 +27,14 @@ function fail(worker: Worker, fault: u32, slot: u32, value: u32): u32 {
  * Rows from..to, of which none may come from a write after `sequence`. Counts live rows in
  * `resultCount`, free slots in `moved`, and slots on their way back in `distances`.
  */
-export function checkRows(worker: Worker, from: u32, to: u32, sequence: u64): u32 {
+export function checkRows(index: u32, from: u32, to: u32, sequence: f64): u32 {
+  const worker = Worker.of(index);
   const used = slotsUsed();
   worker.resultCount = 0;
   worker.moved = 0;
   worker.distances = 0;
   for (let slot = from; slot < min(to, used); slot++) {
-    if (checkHead(worker, slot, used, sequence) != L.FAULT_NONE) return worker.fault;
+    if (checkHead(worker, slot, used, <u64>sequence) != L.FAULT_NONE) return worker.fault;
     if (checkLinks(worker, slot, used) != L.FAULT_NONE) return worker.fault;
     if (!isSound(slot)) return fail(worker, L.FAULT_COMPONENT, slot, 0);
   }
@@ -106,7 +107,8 @@ function isSound(slot: u32): bool {
  * Counters, entry point, the tail and the list of free slots. The rows have been tried before, and
  * `free` of them are free.
  */
-export function checkState(worker: Worker, free: u32): u32 {
+export function checkState(index: u32, free: u32): u32 {
+  const worker = Worker.of(index);
   const used = slotsUsed();
   if (used > header().capacity) return fail(worker, L.FAULT_TAIL, L.NO_SLOT, used);
   const door = entry();

@@ -125,6 +125,14 @@ export interface Stats {
     readonly rows_per_shard: number;
     readonly bytes_per_row: number;
   };
+  /** With a data path only. */
+  readonly wal?: {
+    readonly bytes: number;
+    readonly records: number;
+    readonly oldest_sequence: number;
+  };
+  /** The newest image that a start would load. */
+  readonly last_snapshot?: { readonly sequence: number; readonly age_seconds: number };
   readonly threads: number;
   readonly wasm_variant: string;
   readonly uptime_seconds: number;

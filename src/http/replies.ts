@@ -106,6 +106,22 @@ export const Stats = Type.Object({
     rows_per_shard: count("Rows that a shard takes."),
     bytes_per_row: count("Of one more row, beside its id, metadata and columns."),
   }),
+  wal: Type.Optional(
+    Type.Object(
+      {
+        bytes: count("Of all segments."),
+        records: count("Writes in it."),
+        oldest_sequence: count("Of the first of them."),
+      },
+      { description: "The log, with a data path." },
+    ),
+  ),
+  last_snapshot: Type.Optional(
+    Type.Object(
+      { sequence: count("Of its last write."), age_seconds: Type.Number() },
+      { description: "The newest image that a start would load." },
+    ),
+  ),
   threads: count("Threads that listen."),
   wasm_variant: Type.String(),
   uptime_seconds: Type.Number(),

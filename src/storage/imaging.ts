@@ -77,7 +77,8 @@ export async function writeImage(
 }
 
 /**
- * Gives `fill` a draft to write on; what `fill` answers is put in the head. The file takes its place only when all went well. Throws OmenError STORAGE_FULL,
+ * Gives `fill` a draft to write on; what `fill` answers is put in the head.
+ * The file takes its place only when all went well. Throws OmenError STORAGE_FULL,
  * READ_ONLY, and what `fill` throws.
  */
 export async function replaceImage(

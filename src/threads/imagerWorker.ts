@@ -1,4 +1,4 @@
-/** The worker thread around the imager: it asks the writer's thread by message, and reads memory. */
+/** The worker around the imager: it asks the writer's thread by message, and reads memory. */
 import { parentPort, workerData } from "node:worker_threads";
 import { State } from "../collections/state.ts";
 import { Desk } from "../engine/desk.ts";

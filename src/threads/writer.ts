@@ -118,7 +118,8 @@ export class Writer {
     const parts = room.newCollection(name, settings);
     await keeper?.create(name, settings);
     // First here: a listener that has taken it up may send a write before the last one has.
-    keeper?.attached(catalog.attach(parts));
+    const collection = catalog.attach(parts);
+    keeper?.attached(collection);
     await announce({ kind: "attach", parts });
     return { sequence: 0, changed: 1 };
   }

@@ -1,6 +1,11 @@
 /** Collections made, listed, counted and dropped. */
 import type { Static } from "typebox";
-import type { CollectionSettings, CollectionView, Metric } from "../../collections/database.ts";
+import type {
+  CollectionSettings,
+  CollectionStats,
+  CollectionView,
+  Metric,
+} from "../../collections/database.ts";
 import { checkSchema } from "../../collections/schema.ts";
 import { OmenError } from "../../errors.ts";
 import { sendJson } from "../answer.ts";
@@ -102,10 +107,26 @@ function describe({ name, settings }: CollectionView) {
   };
 }
 
+/** With a data path only. */
+interface OnDisk {
+  readonly wal?: { bytes: number; records: number; oldest_sequence: number };
+  readonly last_snapshot?: { sequence: number; age_seconds: number };
+}
+
+function onDisk({ wal, lastSnapshot }: CollectionStats): OnDisk {
+  if (wal === undefined) return {};
+  const { bytes, records, oldestSequence: oldest_sequence } = wal;
+  if (lastSnapshot === undefined) return { wal: { bytes, records, oldest_sequence } };
+  const { sequence, ageSeconds } = lastSnapshot;
+  const age_seconds = Math.round(ageSeconds * 1000) / 1000;
+  return { wal: { bytes, records, oldest_sequence }, last_snapshot: { sequence, age_seconds } };
+}
+
 function statsOf(collection: CollectionView) {
   const { settings } = collection;
   const stats = collection.stats();
   return {
+    ...onDisk(stats),
     vectors: stats.vectors,
     deleted: stats.deleted,
     dimensions: settings.dimensions as number | null,
