@@ -16,7 +16,7 @@ export function rowBytesOf(words: Uint32Array): number {
 }
 
 /** Of both halves. */
-function codeBytesOf(words: Uint32Array): number {
+export function codeBytesOf(words: Uint32Array): number {
   return words[L.HEADER_CODE_STRIDE >>> 2]! + words[L.HEADER_CODE_BYTES >>> 2]! / 2;
 }
 

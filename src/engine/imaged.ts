@@ -63,6 +63,13 @@ export class ImagedShard implements Imaged {
     return [
       place("vectors", L.HEADER_VECTORS_BASE, stride(L.HEADER_VECTOR_STRIDE)),
       place("codes", L.HEADER_CODES_BASE, stride(L.HEADER_CODE_STRIDE), false, codes),
+      place(
+        "fines",
+        L.HEADER_FINES_BASE,
+        (used * this.#header(L.HEADER_CODE_BYTES)) / 2,
+        false,
+        codes,
+      ),
       place("dead", L.HEADER_DEAD_BASE, (used + 7) >>> 3),
       place("doomed", L.HEADER_DOOMED_BASE, (used + 7) >>> 3, true),
       place("rows", L.HEADER_ROWS_BASE, stride(L.HEADER_ROW_STRIDE), true),

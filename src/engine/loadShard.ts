@@ -20,7 +20,7 @@ const SAME = [
   ...[L.HEADER_QUANTIZATION, L.HEADER_CODE_BYTES, L.HEADER_CODE_STRIDE, L.HEADER_ROW_STRIDE],
   ...[L.HEADER_VECTOR_STRIDE, L.HEADER_UPPER_STRIDE],
 ];
-const CODEBOOK_WORDS = 16;
+const CODEBOOK_WORDS = L.CODEBOOK_BYTES / 4;
 const UPPER_FREE_WORDS = 8;
 /** Words that are taken over as they are. */
 const KEPT = [
@@ -30,6 +30,7 @@ const KEPT = [
   ...[L.HEADER_ROUGH_SEEN, L.HEADER_REENCODE_NEXT, L.HEADER_LEARNED_AT],
   ...[L.HEADER_DOOMED, L.HEADER_CONFIRMED, L.HEADER_PASSES],
   ...wordsFrom(L.HEADER_CODEBOOK_A, CODEBOOK_WORDS),
+  ...wordsFrom(L.HEADER_CODEBOOK_B, CODEBOOK_WORDS),
   ...wordsFrom(L.HEADER_UPPER_FREE, UPPER_FREE_WORDS),
 ];
 /**
@@ -83,6 +84,7 @@ export async function loadShard(
   words[L.HEADER_SWEEP_NEXT >>> 2] = SWEEP_OVER;
   const isReached = stated[L.HEADER_REACHED_TAIL >>> 2] === stated[L.HEADER_TAIL_HEAD >>> 2];
   words[L.HEADER_REACHED_TAIL >>> 2] = isReached ? 0 : L.NO_SLOT;
+  words[L.HEADER_LAST_TIED >>> 2] = L.NO_SLOT;
 
   const bytes = new Uint8Array(memory.buffer);
   const at = (offset: number) => words[offset >>> 2]!;
@@ -91,6 +93,7 @@ export async function loadShard(
   await Promise.all([
     region("vectors", L.HEADER_VECTORS_BASE, used * at(L.HEADER_VECTOR_STRIDE)),
     region("codes", L.HEADER_CODES_BASE, used * at(L.HEADER_CODE_STRIDE)),
+    region("fines", L.HEADER_FINES_BASE, (used * at(L.HEADER_CODE_BYTES)) / 2),
     region("rows", L.HEADER_ROWS_BASE, used * at(L.HEADER_ROW_STRIDE)),
     region("upper", L.HEADER_UPPER_BASE, at(L.HEADER_UPPER_USED) * at(L.HEADER_UPPER_STRIDE)),
     region("dead", L.HEADER_DEAD_BASE, (used + 7) >>> 3),
@@ -121,13 +124,24 @@ function checkCounters(
     throw damage("no phase of repair has its number");
   if (at(L.HEADER_REENCODE_NEXT) > used + 1) throw damage("codes move beyond the rows");
   if (at(L.HEADER_DEAD) > used) throw damage(`${at(L.HEADER_DEAD)} dead rows of ${used}`);
+  for (const book of [L.HEADER_CODEBOOK_A, L.HEADER_CODEBOOK_B]) checkBook(stated, book, damage);
+}
+
+/** A range is finite, and cells and their levels are values of a code. */
+function checkBook(stated: Uint32Array, book: number, damage: (message: string) => Error): void {
   const floats = new Float32Array(stated.buffer);
-  for (const book of [L.HEADER_CODEBOOK_A, L.HEADER_CODEBOOK_B]) {
-    const [low, scale, inverse] = [L.CODEBOOK_LOW, L.CODEBOOK_SCALE, L.CODEBOOK_INVERSE].map(
-      (offset) => floats[(book + offset) >>> 2]!,
-    );
-    if (Number.isFinite(low) && Number.isFinite(scale) && Number.isFinite(inverse)) continue;
+  const parts = [L.CODEBOOK_LOW, L.CODEBOOK_SCALE, L.CODEBOOK_INVERSE];
+  if (!parts.every((offset) => Number.isFinite(floats[(book + offset) >>> 2]))) {
     throw damage("a range of codes is not finite");
+  }
+  const bytes = new Uint8Array(stated.buffer);
+  for (const table of [L.CODEBOOK_STARTS, L.CODEBOOK_LEVELS]) {
+    const cells = bytes.subarray(book + table, book + table + L.CELLS);
+    if (cells.some((value) => value >= L.CODE_VALUES)) throw damage("a cell is outside the codes");
+    const mask = bytes.subarray(book + table + L.CELLS, book + table + 2 * L.CELLS);
+    if (mask.some((value) => value !== L.CELLS - 1 && value !== 0)) {
+      throw damage("the mask behind a table is another");
+    }
   }
 }
 
