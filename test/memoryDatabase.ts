@@ -199,14 +199,13 @@ export class MemoryDatabase implements Database {
     );
     for (const copy of copies) collection.check(copy);
     refuseOthers(collection, ids, rows);
-    for (const id of ids) {
-      const exists = collection.rows.has(id);
-      if (mode === "insert" && exists) {
-        throw new OmenError("ROW_EXISTS", `row "${id}" exists`, { ids: [id] });
-      }
-      if (mode === "update" && !exists) {
-        throw new OmenError("ROW_NOT_FOUND", `no row "${id}"`, { ids: [id] });
-      }
+    const present = ids.filter((id) => collection.rows.has(id));
+    const absent = ids.filter((id) => !collection.rows.has(id));
+    if (mode === "insert" && present.length > 0) {
+      throw new OmenError("ROW_EXISTS", `rows ${present} exist`, { ids: present });
+    }
+    if (mode === "update" && absent.length > 0) {
+      throw new OmenError("ROW_NOT_FOUND", `no rows ${absent}`, { ids: absent });
     }
     const version = ++collection.sequence;
     for (const [index, id] of ids.entries()) {
@@ -228,8 +227,7 @@ export class MemoryDatabase implements Database {
     refuseOthers(collection, ids, terms);
     const deleted = ids.filter((id) => collection.rows.delete(id)).length;
     const { once } = terms;
-    if (deleted > 0 || once) collection.sequence++;
-    const { sequence } = collection;
+    const sequence = ++collection.sequence;
     if (once) collection.once.set(once.key, { ...once, sequence, changed: deleted });
     return { deleted, sequence };
   }
@@ -239,9 +237,10 @@ export class MemoryDatabase implements Database {
     filter: Filter,
     once?: Once,
   ): Promise<{ deleted: number; sequence: number }> {
-    const { rows } = this.found.get(name) ?? missing(name);
+    const { rows, sequence } = this.found.get(name) ?? missing(name);
     const matching = [...rows.values()].filter(({ metadata }) => filter.matches(parse(metadata)));
     const ids = matching.map(({ id }) => id);
+    if (ids.length === 0 && once === undefined) return { deleted: 0, sequence };
     return this.remove(name, ids, { once });
   }
 
@@ -263,11 +262,12 @@ function refuseOthers(
   ids: readonly string[],
   { expected }: Terms,
 ): void {
-  for (const [index, id] of ids.entries()) {
+  const others = ids.filter((id, index) => {
     const wanted = expected?.[index];
-    if (wanted === undefined || holds(wanted, rows.get(id)?.version)) continue;
-    throw new OmenError("PRECONDITION_FAILED", `row "${id}" is another`, { ids: [id] });
-  }
+    return wanted !== undefined && !holds(wanted, rows.get(id)?.version);
+  });
+  if (others.length === 0) return;
+  throw new OmenError("PRECONDITION_FAILED", `rows ${others} are others`, { ids: others });
 }
 
 function holds(expected: Expected, version: number | undefined): boolean {
