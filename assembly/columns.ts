@@ -19,11 +19,15 @@
  *   presentBase      | capacity / 8           | one bit a slot: it holds a row
  *   dirtyBase        | 2 maps                 | what was changed lately, see dirty.ts
  *   textsBase        | textsBytes             | names, strings, lanes of arrays
- *   chunksBase       | to the end             | chunks of CHUNK_ROWS lanes
+ *   palettesBase     | COLUMNS_MAX x 4096     | a column's first lanes, which have codes of a byte
+ *   chunksBase       | to the end             | chunks of CHUNK_ROWS lanes, then as many codes
  *
  * A lane is kept as its bits exclusive-or LANE_MASK, a quiet NaN, so that memory nobody has written
  * means *missing*. A number is its float64 (no -0, no NaN). All else has the high 16 bits of that
  * NaN, and as kept: tag << 32 | payload.
+ *
+ * Beside its lane a row has a code of one byte: 0 missing, 1..254 a lane of the column's palette,
+ * 255 any other. Where few values are many rows', a filter reads an eighth of the memory.
  */
 
 export const COLUMNS_MAGIC = 0x534c4f43;
@@ -43,7 +47,8 @@ export const COLUMN_NAME_BYTES_MAX = 256;
 export const COLUMN_ARRAY_MAX = 256;
 
 export const CHUNK_ROWS = 4096;
-export const CHUNK_BYTES = 32768;
+export const CHUNK_BYTES = 36864;
+export const CHUNK_CODES = 32768;
 export const CHUNK_NO_ROOM = 1;
 export const CHUNK_FIRST = 2;
 /** Rows that one call of `columnsRun` looks through. */
@@ -80,6 +85,7 @@ export const COLUMNS_ROW_FLAGS = 80;
 /** Bytes of what `unescape` left. */
 export const COLUMNS_UNESCAPED = 84;
 export const COLUMNS_PRESENT_BASE = 88;
+export const COLUMNS_PALETTES_BASE = 92;
 // The maps of changes, at the offsets of layout.ts, so that one function marks them.
 export const COLUMNS_DIRTY_BASE = 108;
 export const COLUMNS_DIRTY_STRIDE = 112;
@@ -140,6 +146,14 @@ export const ENTRY_ARRAY = 0x80000000;
 export const NO_CODE = 0xffffffff;
 export const INDEX_BITS_MIN = 10;
 
+// A palette, in bytes: how many codes are given, their lanes from code 0 on, a table of codes.
+export const PALETTE_BYTES = 4096;
+export const PALETTE_LANES = 8;
+export const PALETTE_TABLE = 2064;
+export const PALETTE_PLACES = 1024;
+export const PALETTE_CODE_MAX = 254;
+export const CODE_OTHER = 255;
+
 // Tags of lanes that are no number.
 export const LANE_MASK_HIGH = 0x7ff80000;
 export const TAG_MISSING = 0;
@@ -168,7 +182,19 @@ export const MEMO_SLOTS = 8192;
 export const WORKER_MATCHES = 329728;
 export const WORKER_UNSURE = 337920;
 export const WORKER_EPOCH = 346112;
-export const COLUMNS_WORKER_BYTES = 350208;
+/** For each instruction what it says of the palette: VERDICT_*. */
+export const WORKER_VERDICTS = 346624;
+export const VERDICT_BYTES = 320;
+export const VERDICT_EPOCH = 0;
+/** How many codes alone are met, or with VERDICT_INVERTED are not; VERDICT_MANY for a look each. */
+export const VERDICT_FEW = 4;
+export const VERDICT_CODES = 8;
+export const VERDICT_INVERTED = 256;
+export const VERDICT_MANY = 512;
+export const VERDICT_FEW_MAX = 4;
+/** A byte a code, 1 where it is met. */
+export const VERDICT_EACH = 64;
+export const COLUMNS_WORKER_BYTES = 675840;
 
 // A program: instructions of 32 bytes, then from PROGRAM_DATA on their sets and strings. It works
 // on

@@ -4,6 +4,7 @@
  */
 import * as C from "../columns";
 import { markDirty } from "../dirty";
+import { codeOfLane } from "./palette";
 
 /** What turns a lane as it is kept into its value's bits, and back. */
 export const LANE_MASK: u64 = 0x7ff8000000000000;
@@ -87,9 +88,19 @@ export function setLane(column: u32, slot: u32, lane: u64): void {
     lanes = takeChunk(chunkEntry(column, chunk));
     if (lanes == C.CHUNK_NO_ROOM) return;
   }
-  const at = lanes + ((<usize>(slot % C.CHUNK_ROWS)) << 3);
+  writeLane(lanes, slot, lane, codeOfLane(column, lane));
+}
+
+// @ts-ignore: decorator
+@inline
+function writeLane(lanes: usize, slot: u32, lane: u64, code: u32): void {
+  const row = <usize>(slot % C.CHUNK_ROWS);
+  const at = lanes + (row << 3);
+  const codeAt = lanes + C.CHUNK_CODES + row;
   store<u64>(at, lane);
+  store<u8>(codeAt, <u8>code);
   markDirty(at, 8);
+  markDirty(codeAt, 1);
 }
 
 function takeChunk(entry: usize): usize {
@@ -123,8 +134,6 @@ export function clearRow(slot: u32): void {
   for (let column: u32 = 0; column < count; column++) {
     const lanes = chunkOf(column, chunk);
     if (lanes <= <usize>C.CHUNK_NO_ROOM) continue;
-    const at = lanes + ((<usize>(slot % C.CHUNK_ROWS)) << 3);
-    store<u64>(at, MISSING);
-    markDirty(at, 8);
+    writeLane(lanes, slot, MISSING, 0);
   }
 }

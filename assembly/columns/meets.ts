@@ -85,6 +85,24 @@ function meetsAny(instruction: usize, code: u32): bool {
   return false;
 }
 
+/** What an instruction says of a row whose lane this is. */
+export function meetsLane(
+  memo: usize,
+  epoch: u32,
+  instruction: usize,
+  number: u32,
+  lane: u64,
+): bool {
+  if (lane == 0) return false;
+  const op = load<u32>(instruction);
+  if (op == C.OP_EXISTS) return true;
+  const tag = tagOf(lane);
+  const isText = tag == C.TAG_TEXT && (op == C.OP_TEXT || op == C.OP_CONTAINS);
+  if (isText || tag == C.TAG_ARRAY) return meets(memo, epoch, instruction, number, lane);
+  if (op == C.OP_CONTAINS) return false;
+  return meetsAlone(instruction, lane);
+}
+
 /**
  * Judges a lane tagged as string or array. The memo holds epoch, number and code of what it knows.
  */

@@ -32,7 +32,8 @@ export function formatColumns(capacity: u32, workers: u32, seed: u32, memoryByte
   const dirtyStride = bytes >> L.DIRTY_SHIFT;
   const textsBase = align(dirtyBase + dirtyStride * 2, 4096);
   const textsEnd = textsBase + (bytes >> 3);
-  const chunksBase = align(textsEnd, C.CHUNK_BYTES);
+  const palettesBase = align(textsEnd, 4096);
+  const chunksBase = palettesBase + C.COLUMNS_MAX * C.PALETTE_BYTES;
   // The last page is left, so that an address and a length together stay below 2^32.
   const end = bytes - 65536;
   if (chunksBase + C.CHUNK_BYTES > end) return false;
@@ -53,6 +54,7 @@ export function formatColumns(capacity: u32, workers: u32, seed: u32, memoryByte
   store<u32>(C.COLUMNS_CHUNKS_BASE, <u32>chunksBase);
   store<u32>(C.COLUMNS_END, <u32>end);
   store<u32>(C.COLUMNS_PRESENT_BASE, <u32>presentBase);
+  store<u32>(C.COLUMNS_PALETTES_BASE, <u32>palettesBase);
   store<u32>(C.COLUMNS_DIRTY_BASE, <u32>dirtyBase);
   store<u32>(C.COLUMNS_DIRTY_STRIDE, <u32>dirtyStride);
   store<u32>(C.COLUMNS_DIRTY_NOW, <u32>dirtyBase);

@@ -8,6 +8,7 @@
  * columns that have ever held strings or arrays are looked at again for those.
  */
 import * as C from "../columns";
+import { bytesEqual, codedBits, verdictOf } from "./coded";
 import { isIn, meets } from "./meets";
 import { chunkOf, columnAt, LANE_MASK, presentIn, tagged } from "./lanes";
 
@@ -40,7 +41,7 @@ export function run(worker: u32, from: u32, to: u32): u32 {
   return unsureRows;
 }
 
-/** What the memo holds of other runs is void; once in 2^21 runs it is wiped. */
+/** What the memo holds of other runs is void; once in 2^21 runs all is wiped. */
 function beginEpoch(own: usize): u32 {
   const epoch = load<u32>(own, C.WORKER_EPOCH) + 1;
   if (epoch < 0x200000) {
@@ -48,6 +49,7 @@ function beginEpoch(own: usize): u32 {
     return epoch;
   }
   memory.fill(own + C.WORKER_MEMO, 0, C.MEMO_SLOTS << 3);
+  memory.fill(own + C.WORKER_VERDICTS, 0, C.PROGRAM_INSTRUCTIONS_MAX * C.VERDICT_BYTES);
   store<u32>(own, 1, C.WORKER_EPOCH);
   return 1;
 }
@@ -105,12 +107,33 @@ function condition(
     store<u64>(unsure, ~(<u64>0));
     return 0;
   }
-  const lanes = chunk + (<usize>(group % (C.CHUNK_ROWS / C.GROUP_ROWS)) << 9);
-  if (op == C.OP_EXISTS) return ~equalsBits(lanes, 0);
+  const inChunk = <usize>(group % (C.CHUNK_ROWS / C.GROUP_ROWS));
+  const lanes = chunk + (inChunk << 9);
   if (op == C.OP_UNKNOWN) {
     store<u64>(unsure, load<u64>(unsure) | flagBits(lanes, length));
     return 0;
   }
+  const codes = chunk + C.CHUNK_CODES + (inChunk << 6);
+  const others = bytesEqual(codes, C.CODE_OTHER);
+  if (others == ~(<u64>0)) return laneBits(own, instruction, number, lanes, epoch, unsure);
+  const bits = codedBits(verdictOf(own, instruction, number, epoch, column), codes) & ~others;
+  if (others == 0) return bits;
+  return bits | (laneBits(own, instruction, number, lanes, epoch, unsure) & others);
+}
+
+/** The bits of a group by its lanes; rows to be seen in JSON are added to `unsure`. */
+function laneBits(
+  own: usize,
+  instruction: usize,
+  number: u32,
+  lanes: usize,
+  epoch: u32,
+  unsure: usize,
+): u64 {
+  const op = load<u32>(instruction);
+  if (op == C.OP_EXISTS) return ~equalsBits(lanes, 0);
+  const column = load<u32>(instruction, C.INSTRUCTION_COLUMN);
+  const seen = atomic.load<u32>(columnAt(column), C.COLUMN_SEEN);
   let bits: u64 = 0;
   if (op == C.OP_EQUALS) bits = equalsBits(lanes, load<u64>(instruction, C.INSTRUCTION_TARGET));
   else if (op == C.OP_NUMBER) bits = numberBits(lanes, instruction);

@@ -1,0 +1,69 @@
+/**
+ * Conditions over codes of one byte. What an instruction says of each code of the column's palette
+ * is found once a run; then a group of 64 rows is four loads and, mostly, a few comparisons.
+ */
+import * as C from "../columns";
+import { meetsLane } from "./meets";
+import { codeCount, laneOfCode } from "./palette";
+
+/** The rows of a group whose code is `code`. */
+export function bytesEqual(codes: usize, code: u32): u64 {
+  const wanted = i8x16.splat(<i8>code);
+  const a = <u32>i8x16.bitmask(i8x16.eq(v128.load(codes), wanted));
+  const b = <u32>i8x16.bitmask(i8x16.eq(v128.load(codes, 16), wanted));
+  const c = <u32>i8x16.bitmask(i8x16.eq(v128.load(codes, 32), wanted));
+  const d = <u32>i8x16.bitmask(i8x16.eq(v128.load(codes, 48), wanted));
+  return <u64>(a | (b << 16)) | ((<u64>(c | (d << 16))) << 32);
+}
+
+/** The rows of a group whose code a verdict passes; what it says of CODE_OTHER is void. */
+export function codedBits(verdict: usize, codes: usize): u64 {
+  const few = load<u32>(verdict, C.VERDICT_FEW);
+  let bits: u64 = 0;
+  if (few == C.VERDICT_MANY) {
+    for (let i: usize = 0; i < 64; i++) {
+      const code = <usize>load<u8>(codes + i);
+      bits |= (<u64>load<u8>(verdict + code, C.VERDICT_EACH)) << i;
+    }
+    return bits;
+  }
+  const count = few & 255;
+  for (let i: u32 = 0; i < count; i++)
+    bits |= bytesEqual(codes, <u32>load<u8>(verdict + i, C.VERDICT_CODES));
+  return few & C.VERDICT_INVERTED ? ~bits : bits;
+}
+
+/** Where the verdict of an instruction lies, made anew for each run. */
+export function verdictOf(
+  own: usize,
+  instruction: usize,
+  number: u32,
+  epoch: u32,
+  column: u32,
+): usize {
+  const verdict = own + C.WORKER_VERDICTS + <usize>number * C.VERDICT_BYTES;
+  if (load<u32>(verdict) == epoch) return verdict;
+  const count = codeCount(column);
+  memory.fill(verdict + C.VERDICT_EACH, 0, 256);
+  let met: u32 = 0;
+  for (let code: u32 = 0; code <= count; code++) {
+    const lane: u64 = code == 0 ? 0 : laneOfCode(column, code);
+    const isMet = meetsLane(own + C.WORKER_MEMO, epoch, instruction, number, lane);
+    store<u8>(verdict + code, u8(isMet), C.VERDICT_EACH);
+    met += u32(isMet);
+  }
+  const isInverted = met > <u32>C.VERDICT_FEW_MAX;
+  const few = isInverted ? count + 1 - met : met;
+  if (few > <u32>C.VERDICT_FEW_MAX) store<u32>(verdict, C.VERDICT_MANY, C.VERDICT_FEW);
+  else {
+    store<u32>(verdict, few | (isInverted ? C.VERDICT_INVERTED : 0), C.VERDICT_FEW);
+    let at: usize = 0;
+    for (let code: u32 = 0; code <= count; code++) {
+      if ((load<u8>(verdict + code, C.VERDICT_EACH) != 0) == isInverted) continue;
+      store<u8>(verdict + at, <u8>code, C.VERDICT_CODES);
+      at++;
+    }
+  }
+  store<u32>(verdict, epoch);
+  return verdict;
+}
