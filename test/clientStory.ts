@@ -121,6 +121,18 @@ export const CHAPTERS: Readonly<Record<string, Chapter>> = {
     same(odd, 125, "those that pass the filter, without vectors");
   },
 
+  "counts and deletes by a filter": async (client, name) => {
+    const rows = await client.createCollection(name, { dimensions: 4 });
+    await rows.batch(Array.from({ length: 30 }, (_, index) => rowAt(index)));
+    same([await rows.count(), await rows.count({ parity: "odd" })], [30, 15], "counted");
+    const { deleted } = await rows.deleteMany({ filter: { index: { $gte: 20 } } });
+    same([deleted, await rows.count()], [10, 20], "deleted");
+    const target = await rows.search({ vector: rowAt(3).vector, k: 1, recall_target: 0.95 });
+    same(target.results[0]!.id, "row-3", "by a recall");
+    const both = { vector: rowAt(3).vector, ef: 50, recall_target: 0.95 };
+    same((await refusalOf(rows.search(both))).code, "INVALID_REQUEST", "ef and recall_target");
+  },
+
   "says what was refused by code and place": async (client, name) => {
     const rows = await client.createCollection(name, { dimensions: 4 });
     const wrong = await refusalOf(rows.search({ vector: [1, 2] }));

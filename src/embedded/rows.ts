@@ -156,15 +156,22 @@ export function searchQuery(
   settings: Fitting | undefined,
   pointer = "",
 ): SearchQuery {
-  const { k = K_DEFAULT, ef, filter, max_distance } = request;
+  const { k = K_DEFAULT, ef, filter, max_distance, recall_target: recallTarget } = request;
   expectWhole(k, K_MAX, `${pointer}/k`);
   if (ef !== undefined) expectWhole(ef, EF_MAX, `${pointer}/ef`);
+  if (recallTarget !== undefined) {
+    const at = `${pointer}/recall_target`;
+    if (ef !== undefined) refuse("INVALID_REQUEST", at, "expected either ef or recall_target");
+    if (!(recallTarget > 0 && recallTarget <= 1)) {
+      refuse("INVALID_REQUEST", at, `expected a number over 0, up to 1, got ${recallTarget}`);
+    }
+  }
   if (max_distance !== undefined && !Number.isFinite(max_distance)) {
     refuse("INVALID_REQUEST", `${pointer}/max_distance`, "expected a number");
   }
   return {
     vector: floatsOf(request.vector, settings, `${pointer}/vector`),
-    ...{ k, ef, exact: request.exact ?? false, maxDistance: max_distance },
+    ...{ k, ef, recallTarget, exact: request.exact ?? false, maxDistance: max_distance },
     filter: filter === undefined ? undefined : compileFilter(filter, `${pointer}/filter`),
     includeMetadata: request.include_metadata ?? true,
     includeVector: request.include_vector ?? false,
