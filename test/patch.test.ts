@@ -169,6 +169,32 @@ describe("rows under conditions", () => {
   });
 });
 
+describe("a first write that is refused", () => {
+  it("leaves no collection behind, whatever refused it", async () => {
+    const server = await startServer({ THREADS: 2, LOG_LEVEL: "warn" });
+    const client = server.connect();
+    const row = { id: "a", vector: [1, 2] };
+    const send = async (path: string, body: object, headers = {}) =>
+      (await client.send("POST", path, body, headers)).body.code;
+    const codes = [
+      await send("/vectors/add", { ...row, mode: "update" }),
+      await send("/vectors/batch", { vectors: [row], mode: "update" }),
+      await send("/vectors/add", row, { "if-match": "*" }),
+      await send("/vectors/add", row, { "if-match": '"1"' }),
+      await send("/vectors/add", { id: "a", vector: [] }),
+    ];
+    expect(codes).to.deep.equal([
+      ...["ROW_NOT_FOUND", "ROW_NOT_FOUND", "PRECONDITION_FAILED", "PRECONDITION_FAILED"],
+      "DIMENSION_MISMATCH",
+    ]);
+    expect((await client.get("/collections")).body.collections).to.deep.equal([]);
+    const fresh = await client.send("POST", "/vectors/add", row, { "if-none-match": "*" });
+    expect(fresh.body.sequence).to.equal(1);
+    client.close();
+    await server.stop();
+  });
+});
+
 describe("rows that many change at once, 2 listeners", () => {
   const CLIENTS = 8;
   const ROUNDS = 25;

@@ -8,7 +8,7 @@ import { OmenError } from "../errors.ts";
 import { FRAME_PUT, forEachRecord, readHeader } from "../storage/frame.ts";
 import { versionOf } from "./changes.ts";
 import type { Collection } from "./collection.ts";
-import type { Expected, Terms, WriteMode } from "./database.ts";
+import type { Expected, RowsToWrite, Terms, WriteMode } from "./database.ts";
 import { Allowance } from "./quota.ts";
 
 /** Ids named in the sentence of an error; the rest are counted. */
@@ -109,6 +109,19 @@ export class Decisions {
   #versionOf(id: string, bytes: Uint8Array): number {
     return this.#foreseen.get(id) ?? versionOf(this.#collection, bytes);
   }
+}
+
+/** What a collection without rows would refuse, for a write that would make it. */
+export function refuseOnEmpty({ ids, mode, expected }: RowsToWrite): void {
+  const others = ids.flatMap((id, row): Offender[] => {
+    const wanted = expected?.[row];
+    if (wanted === undefined || isAs(wanted, ABSENT)) return [];
+    return [{ id, why: ` ${explain(wanted, ABSENT)}` }];
+  });
+  refuse("PRECONDITION_FAILED", "nothing was written:", others);
+  if (mode !== "update") return;
+  const missing = ids.map((id) => ({ id, why: "" }));
+  refuse("ROW_NOT_FOUND", "not there to update:", missing);
 }
 
 /** Whether a row of that version, 0 for none, is what was expected. */

@@ -17,6 +17,7 @@ import type {
   RowsToWrite,
   Terms,
 } from "../collections/database.ts";
+import { refuseOnEmpty } from "../collections/decisions.ts";
 import type { Filter } from "../collections/filter.ts";
 import type { Claim, Once } from "../collections/ledger.ts";
 import type { Snapshots } from "../collections/snapshots.ts";
@@ -88,6 +89,8 @@ export class Gateway implements Database {
     const { ids, mode, expected } = rows;
     const frame = await encodePutInSlices(rows, this.#options.catalog.thread.pause);
     onRead?.();
+    // A refused first write must not leave a collection behind.
+    if (this.collection(name) === undefined) refuseOnEmpty(rows);
     const collection = await this.#collectionFor(name, defaults);
     await this.#admit(collection, ids.length);
     try {
