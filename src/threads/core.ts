@@ -8,12 +8,14 @@ import type { Catalog } from "../collections/catalog.ts";
 import type { Health } from "../collections/database.ts";
 import type { Config } from "../config.ts";
 import { Desk } from "../engine/desk.ts";
+import { OmenError } from "../errors.ts";
 import { type Files, NodeFiles } from "../storage/files.ts";
+import { Archive, clearUploads } from "./archive.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import type { ControlMemory } from "./control.ts";
 import { Disk } from "./disk.ts";
 import { type Images, OwnImages } from "./images.ts";
-import type { Notice, Request } from "./messages.ts";
+import type { Answer, Notice, Request } from "./messages.ts";
 import { take } from "./notices.ts";
 import { Room } from "./room.ts";
 import { loadCollections } from "./starting.ts";
@@ -74,14 +76,22 @@ export function createCore(
     const { control } = disk.options;
     const { variant } = catalog.thread;
     const { pause } = catalog.thread;
+    const around = { variant, workers, shardRows, pause };
     await loadCollections({
       ...{ disk, catalog, room, log, announce, ring, onHealth: setHealth },
-      around: { variant, workers, shardRows, pause },
+      around,
+    });
+    await clearUploads(disk);
+    const painters = images ?? new OwnImages(disk.options.files, disk.crc32c);
+    disk.archive = new Archive({
+      ...{ catalog, disk, around, log, memoryBytesMax, announce, ring, images: painters },
+      create: (name, settings) => writer.handle({ kind: "create", name, settings }),
+      inLane: (name, work) => writer.inLane(name, work),
     });
     disk.checkpoints = new Checkpoints(
       {
         ...{ catalog, control, log, ring },
-        images: images ?? new OwnImages(disk.options.files, disk.crc32c),
+        images: painters,
         bytesMin: config.checkpointBytes,
         ageMsMax: config.checkpointMinutes * MINUTE_MS,
       },
@@ -91,5 +101,16 @@ export function createCore(
     disk.onHealth();
   }
   if (disk !== undefined) catalog.health = { status: "starting", progress: 0 };
-  return { load, ask: (request: Request) => writer.handle(request) };
+  const ask = (request: Request) =>
+    request.kind === "snapshot" ? askArchive(disk, request) : writer.handle(request);
+  return { load, ask };
+}
+
+/** There is one once everything is loaded, and doors ask nothing before. */
+async function askArchive(
+  disk: Disk | undefined,
+  request: Request & { kind: "snapshot" },
+): Promise<Answer> {
+  if (disk?.archive !== undefined) return disk.archive.handle(request);
+  throw new OmenError("STARTING", "the collections are being loaded");
 }

@@ -13,6 +13,7 @@ import type { FrameVisitor } from "../storage/scan.ts";
 import { Store, type Stored } from "../storage/store.ts";
 import type { Safety } from "../storage/wal.ts";
 import { traceEnded } from "../tracing.ts";
+import type { Archive } from "./archive.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import { Journal } from "./journal.ts";
 import type { Keeper } from "./writer.ts";
@@ -34,6 +35,7 @@ export class Disk implements Keeper {
   onHealth: () => void = () => undefined;
   /** Nobody takes any before the start is over. */
   checkpoints: Checkpoints | undefined;
+  archive: Archive | undefined;
   readonly #journals = new Map<string, Journal>();
 
   private constructor(options: DiskOptions, store: Store) {
@@ -97,6 +99,7 @@ export class Disk implements Keeper {
     const journal = this.#journals.get(name);
     if (journal === undefined) return;
     await this.checkpoints?.settle(journal);
+    await this.archive?.settle();
     await this.store.drop(journal.stored);
     this.#journals.delete(name);
     await journal.close().catch(() => undefined);
@@ -126,6 +129,7 @@ export class Disk implements Keeper {
 
   /** Nobody writes any more. */
   async close(): Promise<void> {
+    await this.archive?.settle();
     await this.checkpoints?.close();
     for (const journal of this.#journals.values()) await journal.close().catch(() => undefined);
     await this.store.close();

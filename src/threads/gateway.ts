@@ -26,6 +26,7 @@ import { OmenError } from "../errors.ts";
 import type { Control } from "../http/meters.ts";
 import { encodePutInSlices, encodeRemove } from "../storage/frame.ts";
 import type { Answer, Request } from "./messages.ts";
+import { RemoteSnapshots } from "./remote.ts";
 
 /** How often a write that waits looks at the tail again. */
 const LOOK_MS = 5;
@@ -40,9 +41,12 @@ export interface GatewayOptions {
 
 export class Gateway implements Database {
   readonly #options: GatewayOptions;
+  readonly #snapshots: Snapshots;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
+    const isOnDisk = options.config.path !== undefined;
+    this.#snapshots = isOnDisk ? new RemoteSnapshots(options.ask) : noSnapshots;
   }
 
   get threads(): number {
@@ -66,7 +70,7 @@ export class Gateway implements Database {
   }
 
   get snapshots(): Snapshots {
-    return noSnapshots;
+    return this.#snapshots;
   }
 
   async create(name: string, settings: CollectionSettings): Promise<{ created: boolean }> {

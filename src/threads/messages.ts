@@ -5,6 +5,7 @@
 import type { CollectionParts, ShardMemories, Thread } from "../collections/collection.ts";
 import type { CollectionSettings, Health, Terms, WriteMode } from "../collections/database.ts";
 import type { First, Once } from "../collections/ledger.ts";
+import type { Snapshot } from "../collections/snapshots.ts";
 import type { Config } from "../config.ts";
 import type { Variant } from "../engine/variant.ts";
 import { type ErrorCode, OmenError } from "../errors.ts";
@@ -55,7 +56,21 @@ export type Request =
   | { readonly kind: "create"; readonly name: string; readonly settings: CollectionSettings }
   | { readonly kind: "drop"; readonly name: string }
   | { readonly kind: "claim"; readonly name: string; readonly key: string }
-  | { readonly kind: "release"; readonly name: string; readonly key: string };
+  | { readonly kind: "release"; readonly name: string; readonly key: string }
+  | {
+      readonly kind: "snapshot";
+      readonly verb: SnapshotVerb;
+      readonly name: string;
+      /** Empty where the verb needs none. */
+      readonly id: string;
+      /** Of an upload. */
+      readonly path: string;
+    };
+
+/** What Archive (archive.ts) can be asked. */
+export type SnapshotVerb =
+  | ("create" | "list" | "get" | "locate" | "restore" | "delete")
+  | ("prepare" | "adopt" | "discard");
 
 export interface Answer {
   readonly sequence: number;
@@ -63,6 +78,9 @@ export interface Answer {
   readonly changed: number;
   /** To a claim: what was answered under the key before. */
   readonly first?: First;
+  /** To what concerns snapshots: those asked for, and where one lies or may be written. */
+  readonly snapshots?: readonly Snapshot[];
+  readonly path?: string;
 }
 
 export interface PlainError {

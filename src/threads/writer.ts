@@ -69,7 +69,7 @@ export class Writer {
   }
 
   /** Resolves when the request is carried out and visible to every reader. */
-  handle(request: Request): Promise<Answer> {
+  handle(request: Exclude<Request, { kind: "snapshot" }>): Promise<Answer> {
     const { name } = request;
     if (request.kind === "write") return this.#enqueue(request);
     if (request.kind === "claim") return this.#claim(name, request.key);

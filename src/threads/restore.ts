@@ -1,0 +1,162 @@
+/**
+ * A restore: the snapshot is loaded aside, into fresh memories, checked there and searched; then,
+ * in the collection's lane, it becomes the collection's image under a sequence that goes on, and
+ * takes the collection's place in every thread. Searches under way finish on the old memories.
+ *
+ * The rename of the image is the point of no return: a crash before leaves the collection as it
+ * was, one after leaves it restored, for the log begins anew behind the image.
+ */
+import type { Logger } from "pino";
+import type { Catalog } from "../collections/catalog.ts";
+import { Collection, type CollectionParts } from "../collections/collection.ts";
+import { type Loaded, loadImage, type Surroundings } from "../collections/loading.ts";
+import { State } from "../collections/state.ts";
+import { OmenError } from "../errors.ts";
+import { setU64, viewOf } from "../storage/bytes.ts";
+import type { Files } from "../storage/files.ts";
+import type { Crc32c } from "../storage/frame.ts";
+import { imageCrc } from "../storage/head.ts";
+import { readImage } from "../storage/image.ts";
+import { withFile } from "../storage/recovery.ts";
+import { replaceFile, storageError } from "../storage/replace.ts";
+import type { Disk } from "./disk.ts";
+import type { Journal } from "./journal.ts";
+import type { Notice } from "./messages.ts";
+
+export interface RestoreOptions {
+  readonly catalog: Catalog;
+  readonly disk: Disk;
+  readonly around: Surroundings;
+  readonly log: Logger;
+  readonly memoryBytesMax?: number;
+  announce(notice: Notice): Promise<void>;
+  ring(): void;
+  inLane<T>(name: string, work: () => Promise<T>): Promise<T>;
+}
+
+/** Rows that are searched for before the snapshot replaces anything. */
+const SAMPLES = 16;
+const SAMPLE_K = 10;
+const COPY_BYTES = 1024 * 1024;
+
+export async function restore(
+  options: RestoreOptions,
+  journal: Journal,
+  path: string,
+): Promise<{ sequence: number; vectors: number }> {
+  const { catalog, disk, around, inLane } = options;
+  const { name } = journal.stored;
+  const image = await readImage(disk.options.files, path, disk.crc32c);
+  let loaded: Loaded;
+  try {
+    loaded = await loadImage(image, around);
+  } finally {
+    await image.close();
+  }
+  const parts = { ...loaded.parts, name };
+  refuseOther(catalog.get(name)!, parts);
+  const candidate = new Collection(catalog.thread, parts);
+  refusePastLimit(options, candidate);
+  await sampleSearches(candidate, path);
+  return await inLane(name, async () => {
+    const before = catalog.get(name);
+    if (before === undefined || disk.journal(name) !== journal) {
+      throw new OmenError("COLLECTION_NOT_FOUND", `there is no collection ${name}`);
+    }
+    if (journal.fault) throw new OmenError(journal.fault.code, journal.fault.message);
+    await disk.checkpoints?.settle(journal);
+    const sequence = Math.max(image.sequence, before.sequence + 1);
+    const kept = { ...journal.nextImage(), sequence, bytes: image.source.size };
+    await copyAs(disk.options.files, path, kept.path, sequence, disk.crc32c);
+    new State(parts.state).sequence = sequence;
+    await journal.goOnAfter(sequence);
+    await takePlace(options, parts, loaded.ledger, path);
+    await journal.keep(kept, journal.bytesCommitted, 1);
+    const vectors = catalog.get(name)!.live;
+    options.log.info({ collection: name, snapshot: path, sequence, vectors }, "restored");
+    return { sequence, vectors };
+  });
+}
+
+function refuseOther({ settings, name }: Collection, { settings: others }: CollectionParts): void {
+  for (const setting of ["dimensions", "metric"] as const) {
+    if (settings[setting] === others[setting]) continue;
+    const message = `${name} has ${setting} ${settings[setting]}, the snapshot ${others[setting]}`;
+    throw new OmenError("COLLECTION_EXISTS", message);
+  }
+}
+
+/** While both are there, both count. */
+function refusePastLimit({ catalog, memoryBytesMax }: RestoreOptions, candidate: Collection): void {
+  if (memoryBytesMax === undefined) return;
+  const held = catalog.list().reduce((sum, each) => sum + each.stats().memoryBytes, 0);
+  const bytes = held + candidate.stats().memoryBytes;
+  if (bytes <= memoryBytesMax) return;
+  const message = `the snapshot would bring them to ${bytes} of ${memoryBytesMax} bytes`;
+  throw new OmenError("MEMORY_LIMIT", `${message} (OMENDB_MEMORY_LIMIT_MB)`);
+}
+
+/** Rows spread over the snapshot must be found by their own vectors. */
+async function sampleSearches(candidate: Collection, path: string): Promise<void> {
+  for (const { shard, rows } of candidate.parts) {
+    const step = Math.max(1, Math.floor(shard.slotsUsed / SAMPLES));
+    for (let slot = 0; slot < shard.slotsUsed; slot += step) {
+      if (shard.birth(slot) === 0 || shard.death(slot) !== 0) continue;
+      const id = rows.id(slot);
+      const vector = shard.vector(slot).slice();
+      const query = { vector, k: SAMPLE_K, includeMetadata: false, includeVector: true };
+      const { hits } = await candidate.search({ ...query, exact: false });
+      const isFound =
+        candidate.get(id) !== undefined &&
+        // Copies of one vector stand in for each other.
+        hits.some((hit) => hit.id === id || hit.vector?.every((x, i) => x === vector[i]));
+      if (isFound || candidate.settings.metric === "dot") continue;
+      throw new OmenError("CORRUPT_FILE", `${path}: the row ${JSON.stringify(id)} is not found`);
+    }
+  }
+}
+
+/** The image under another sequence, whole when its name is there. */
+async function copyAs(
+  files: Files,
+  from: string,
+  to: string,
+  sequence: number,
+  crc32c: Crc32c,
+): Promise<void> {
+  try {
+    await withFile(files, from, async (source) => {
+      const size = await source.size();
+      await replaceFile(files, to, async (target) => {
+        const buffer = new Uint8Array(COPY_BYTES);
+        for (let at = 0; at < size; at += COPY_BYTES) {
+          const run = buffer.subarray(0, Math.min(COPY_BYTES, size - at));
+          await source.read(at, run);
+          await target.write(at, [run]);
+        }
+        const start = new Uint8Array(64);
+        await source.read(0, start);
+        const head = new Uint8Array(viewOf(start).getUint32(32, true));
+        await source.read(0, head);
+        setU64(viewOf(head), 16, sequence);
+        viewOf(head).setUint32(12, imageCrc(head, crc32c), true);
+        await target.write(0, [head]);
+      });
+    });
+  } catch (error) {
+    throw storageError(error, `copying the snapshot to ${to}`);
+  }
+}
+
+async function takePlace(
+  { catalog, disk, announce, ring }: RestoreOptions,
+  parts: CollectionParts,
+  ledger: Uint8Array,
+  path: string,
+): Promise<void> {
+  const collection = catalog.attach(parts);
+  collection.ledger.restore(ledger, path);
+  disk.attached(collection);
+  await announce({ kind: "attach", parts });
+  ring();
+}
