@@ -11,6 +11,7 @@ import type { Logger } from "pino";
 import type { Catalog } from "../collections/catalog.ts";
 import { OmenError } from "../errors.ts";
 import type { Control } from "../http/meters.ts";
+import { traceEnded } from "../tracing.ts";
 import type { Images } from "./images.ts";
 import type { Journal } from "./journal.ts";
 import { Sitting } from "./sitting.ts";
@@ -103,6 +104,7 @@ export class Checkpoints {
       ...{ stillBytes: taken.stillBytes, walBytes: journal.wal.bytes },
     };
     log.info(about, "checkpoint");
+    traceEnded("checkpoint", durationMs, { "omendb.bytes": taken.bytes });
   }
 
   /** Nobody writes any more; what a start would have to read again for long is imaged. */
