@@ -153,6 +153,31 @@ describe("idempotency keys on a real server, 2 listeners", () => {
     expect((await put()).body.sequence).to.equal(1);
   }).timeout(60_000);
 
+  it("outlive the log that brought them, in an image; so do cursors", async () => {
+    server = await begin({ LOG_LEVEL: "info" });
+    let client = server.connect();
+    const row = { id: "a", vector: Array<number>(64).fill(1) };
+    const put = () => client.send("POST", "/vectors/add", row, under("put"));
+    const first = (await put()).text;
+    // More than a start would rather read from the log than from an image.
+    for (let batch = 0; batch < 6; batch++) {
+      const ids = Array.from({ length: 1000 }, (_, n) => `row-${batch}-${n}`);
+      const vectors = ids.map((id, n) => ({ ...row, id, vector: row.vector.map(() => n) }));
+      expect((await client.post("/vectors/batch", { vectors })).status).to.equal(200);
+    }
+    const page = (await client.get("/vectors?limit=4000&include_vector=false")).body;
+    await server.stop();
+    server = await begin({ LOG_LEVEL: "info" });
+    client = server.connect();
+    expect(server.output(), "the write itself is not read again").to.match(/"frames":0,/);
+    const again = await put();
+    expect([again.text, again.headers["idempotent-replayed"]]).to.deep.equal([first, "true"]);
+    const path = `/vectors?limit=4000&include_vector=false&cursor=${page.next_cursor}`;
+    const rest = (await client.get(path)).body;
+    const ids = [...page.vectors, ...rest.vectors].map(({ id }: { id: string }) => id);
+    expect([new Set(ids).size, ids.length, rest.next_cursor]).to.deep.equal([6001, 6001, null]);
+  }).timeout(60_000);
+
   it("belong to the credential that brought them", async () => {
     const keyring = makeKeyring([
       { name: "ann", role: "writer" },

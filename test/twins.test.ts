@@ -3,7 +3,7 @@
  * every verb, several collections and connections go to both, one after the other, and both answer
  * the same, also after the real one was ended, killed and put back to snapshots.
  *
- * MODEL_OPERATIONS makes it longer, MODEL_SNAPSHOTS adds snapshots; `npm run test:model` does both.
+ * MODEL_OPERATIONS makes it longer: `npm run test:model` asks for 200,000.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -15,7 +15,6 @@ import { MemorySnapshots } from "./memorySnapshots.ts";
 import { type Answer, type Connection, pause, type Server, startServer } from "./server.ts";
 
 const OPERATIONS = Number(process.env.MODEL_OPERATIONS ?? 3000);
-const HAS_SNAPSHOTS = process.env.MODEL_SNAPSHOTS === "1";
 const IS_LONG = OPERATIONS > 10_000;
 const DIMENSIONS = 6;
 const IDS = 120;
@@ -320,7 +319,7 @@ describe(`twins, ${OPERATIONS} operations`, () => {
         note(await compare(asked));
         if (asked.method === "DELETE") snapshots = snapshots.filter((each) => each.base !== base);
       } else if (drawn < 994) await compareAll(base);
-      else if (HAS_SNAPSHOTS) await (drawn < 997 ? snapshot() : restore());
+      else await (drawn < 997 ? snapshot() : restore());
       if (done % LIFE === LIFE - 1) {
         await server.stop(draw.chance(0.5) ? "SIGKILL" : "SIGTERM");
         await begin();
