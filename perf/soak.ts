@@ -153,7 +153,7 @@ class Soak {
     else {
       const own = `${path}/${made.body.id}`;
       let state = made.body;
-      while (state.status === "running") {
+      while (state.status === "creating") {
         await pause(100);
         state = (await connection.get(own)).body;
       }

@@ -17,7 +17,8 @@ const LINE_COLUMNS_MAX = 100;
 const ENTRIES = ["src/main.ts", "src/cli.ts", "src/index.ts", "src/browser.ts"];
 
 /** Tests, and what a thread is started with: its name is made from the role of the thread. */
-const PROGRAM = /\.test\.ts$|^src\/threads\/\w+Worker\.ts$/;
+const PROGRAM =
+  /\.test\.ts$|^src\/threads\/\w+Worker\.ts$|^src\/browser\/worker\.ts$|^src\/demo\/page\.ts$/;
 
 /** Importable from everywhere, and importing nothing themselves; asc and Node share the numbers. */
 const LEAVES = [
@@ -41,6 +42,11 @@ const ROOMS: Record<string, readonly string[]> = {
     "src/config.ts",
   ],
   "src/client": [],
+  "src/browser": [
+    ...["src/embedded", "src/collections", "src/engine", "src/storage", "src/client"],
+    "src/threads/imager.ts",
+  ],
+  "src/demo": ["src/browser", "src/client"],
   "src/embedded": ["src/threads", "src/collections", "src/client", "src/config.ts"],
   "src/cli": [
     ...["src/threads", "src/collections", "src/engine", "src/storage", "src/client"],
@@ -61,6 +67,10 @@ const BROWSER_ROOMS = [
   "src/storage",
   "src/client",
   "src/browser.ts",
+  "src/browser",
+  "src/demo",
+  "src/threads/imager.ts",
+  "src/threads/portrait.ts",
 ];
 const NODE_ONLY_FILES = new Set(["src/storage/files.ts", "src/storage/lock.ts"]);
 

@@ -13,6 +13,7 @@ import { loadPart, type Sections } from "../engine/sections.ts";
 import type { Shard } from "../engine/shard.ts";
 import type { Variant } from "../engine/variant.ts";
 import { type CollectionParts, type ShardMemories, shardSettings } from "./collection.ts";
+import type { CollectionSettings } from "./database.ts";
 import { shardPrefix } from "./imaged.ts";
 import { LEDGER_BYTES_MAX } from "./ledger.ts";
 import { loadRows } from "./loadRows.ts";
@@ -34,6 +35,15 @@ export interface Surroundings {
   readonly workers: number;
   readonly shardRows: number;
   pause(): Promise<void>;
+  /** Untouched memories for a shard; at their full size where it is left out. */
+  reserve?(settings: CollectionSettings, sizes: ShardSizes): ShardMemories;
+}
+
+/** Bytes that a shard has in the image. */
+export interface ShardSizes {
+  readonly vectors: number;
+  /** Of ids and metadata. */
+  readonly records: number;
 }
 
 export interface Loaded {
@@ -59,10 +69,15 @@ export async function loadImage(image: OpenedImage, around: Surroundings): Promi
   const shards: ShardMemories[] = [];
   for (let index = 0; index < count; index++) {
     const options = { sections: image, prefix: shardPrefix(index), sequence, pause };
-    const vectors = reserveMemory(undefined, variant.shared);
+    const reserve = around.reserve ?? (() => fullMemories(variant));
+    const prefix = shardPrefix(index);
+    const sizes = {
+      vectors: regionBytes(image, `${prefix}vectors`),
+      records: regionBytes(image, `${prefix}heap`),
+    };
+    const { vectors, rows: rowsMemory, columns } = reserve(settings, sizes);
     const wanted = shardSettings(settings, workers, shardRows);
     const shard = await loadShard(variant, vectors, wanted, options);
-    const rowsMemory = reserveMemory(undefined, variant.shared);
     const slots = {
       used: shard.slotsUsed,
       live: shard.live,
@@ -70,7 +85,6 @@ export async function loadImage(image: OpenedImage, around: Surroundings): Promi
       isFree: (slot: number) => shard.birth(slot) === 0,
     };
     const rows = await loadRows(rowsMemory, shard.capacity, slots, options);
-    const columns = reserveMemory(undefined, variant.shared);
     Columns.format(variant, columns, shard.capacity, workers, settings.schema);
     await putColumns(new Columns(variant, columns, 0), shard, rows, pause);
     shards.push({ vectors, rows: rowsMemory, columns });
@@ -79,6 +93,22 @@ export async function loadImage(image: OpenedImage, around: Surroundings): Promi
   new State(state).sequence = sequence;
   const ledger = await loadPart(image, "ledger", LEDGER_BYTES_MAX);
   return { parts: { name, settings, state, shards }, ledger };
+}
+
+function fullMemories({ shared }: Variant): ShardMemories {
+  const [vectors, rows, columns] = [1, 2, 3].map(() => reserveMemory(undefined, shared));
+  return { vectors: vectors!, rows: rows!, columns: columns! };
+}
+
+/** A region that grew while it was copied lies in several sections. */
+function regionBytes(image: OpenedImage, name: string): number {
+  let total = 0;
+  let bytes = image.lengthOf(name);
+  for (let at = 1; bytes !== undefined; at++) {
+    total += bytes;
+    bytes = image.lengthOf(`${name}.${at}`);
+  }
+  return total;
 }
 
 function isShardCount(value: unknown): value is number {

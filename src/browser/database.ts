@@ -1,0 +1,148 @@
+/**
+ * The database as a page holds it: one collection, one thread, no log. Writes take the way that
+ * they take on a server (frame, decide, make room, seal, apply), one after the other; rows are
+ * linked into the graph between events.
+ */
+import { apply } from "../collections/changes.ts";
+import type { Collection } from "../collections/collection.ts";
+import type {
+  CollectionView,
+  Database,
+  Health,
+  RowsToWrite,
+  Terms,
+} from "../collections/database.ts";
+import { Decisions, type Proposal } from "../collections/decisions.ts";
+import type { Filter } from "../collections/filter.ts";
+import { framesRemoving } from "../collections/removing.ts";
+import type { Snapshots } from "../collections/snapshots.ts";
+import { tend } from "../engine/linking.ts";
+import { OmenError } from "../errors.ts";
+import { type Crc32c, encodePut, encodeRemove, readHeader, seal } from "../storage/frame.ts";
+import type { PageRoom } from "./room.ts";
+
+/** Rows that are linked before the next event. */
+const SLICE_ROWS = 32;
+/** Other readers must move first: they are this thread's own, between two events. */
+const WAIT_MS = 5;
+
+export class PageDatabase implements Database {
+  readonly threads = 1;
+  readonly #collection: Collection;
+  readonly #room: PageRoom;
+  readonly #crc32c: Crc32c;
+  #turn: Promise<unknown> = Promise.resolve();
+  #linking: Promise<void> | undefined;
+
+  constructor(collection: Collection, room: PageRoom, crc32c: Crc32c) {
+    this.#collection = collection;
+    this.#room = room;
+    this.#crc32c = crc32c;
+    this.#link();
+  }
+
+  get wasmVariant(): string {
+    return this.#collection.thread.variant.name;
+  }
+
+  collection(name: string): CollectionView | undefined {
+    return name === this.#collection.name ? this.#collection : undefined;
+  }
+
+  collections(): CollectionView[] {
+    return [this.#collection];
+  }
+
+  health(): Health {
+    return { status: "healthy" };
+  }
+
+  async put(_name: string, rows: RowsToWrite): Promise<{ sequence: number }> {
+    const { mode, expected } = rows;
+    return this.#write({ frame: encodePut(rows), mode, expected });
+  }
+
+  async remove(_name: string, ids: readonly string[], { expected }: Terms = {}) {
+    const written = await this.#write({ frame: encodeRemove(ids), mode: "upsert", expected });
+    return { deleted: written.changed, sequence: written.sequence };
+  }
+
+  async removeMatching(_name: string, filter: Filter) {
+    return await this.#inTurn(async () => {
+      let deleted = 0;
+      for (const frame of await framesRemoving(this.#collection, filter)) {
+        deleted += (await this.#carryOut({ frame, mode: "upsert" })).changed;
+      }
+      return { deleted, sequence: this.#collection.sequence };
+    });
+  }
+
+  create(): Promise<never> {
+    throw onlyOne();
+  }
+
+  drop(): Promise<never> {
+    throw onlyOne();
+  }
+
+  claim(): Promise<never> {
+    throw new OmenError("INVALID_REQUEST", "a page has no second sender to tell apart");
+  }
+
+  get snapshots(): Snapshots {
+    throw new OmenError("INVALID_REQUEST", "a page keeps images under names: save, export");
+  }
+
+  /** Resolves when no row waits for the graph and no write is under way; nothing runs by then. */
+  async still<T>(work: () => Promise<T>): Promise<T> {
+    return await this.#inTurn(async () => {
+      await this.#linking;
+      return await work();
+    });
+  }
+
+  #write(proposal: Proposal): Promise<{ sequence: number; changed: number }> {
+    return this.#inTurn(() => this.#carryOut(proposal));
+  }
+
+  async #carryOut(proposal: Proposal): Promise<{ sequence: number; changed: number }> {
+    const { frame } = proposal;
+    const collection = this.#collection;
+    new Decisions(collection, [proposal]).decide(proposal);
+    this.#room.make(collection, frame);
+    seal(frame, collection.sequence + 1, this.#crc32c);
+    const changed = await apply(collection, frame);
+    this.#link();
+    return { sequence: readHeader(frame).sequence, changed };
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+
+  #link(): void {
+    this.#linking ??= this.#linkAll().finally(() => {
+      this.#linking = undefined;
+    });
+  }
+
+  async #linkAll(): Promise<void> {
+    const collection = this.#collection;
+    const { efConstruction } = collection.settings;
+    for (let isBusy = true; isBusy; ) {
+      isBusy = false;
+      await collection.thread.pause();
+      for (const { shard } of collection.parts) {
+        const tended = tend(shard, SLICE_ROWS, efConstruction, collection.sequence);
+        if (tended === "waiting") await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+        if (tended !== "idle") isBusy = true;
+      }
+    }
+  }
+}
+
+function onlyOne(): OmenError {
+  return new OmenError("INVALID_REQUEST", "a page holds the one collection that it opened");
+}

@@ -1,0 +1,265 @@
+/**
+ * The engine and a server's snapshot in a real page: the same answers as the server, to the bit, by
+ * every build; kept on the device through tabs that close in mid-save; and bad files refused in words
+ * while the page lives on.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "chai";
+import type { Browser, Page } from "playwright-core";
+import { BUNDLE_FOLDER, bundleBrowser, bundleSizes } from "../perf/browser/bundle.ts";
+import { type Pages, sendFile, servePages } from "../perf/browser/pages.ts";
+import { loadSift } from "../perf/data.ts";
+import { rowAt } from "../perf/exact.ts";
+import { downloadSnapshot } from "../perf/snapshot.ts";
+import { findChromium, launchChromium, NO_CHROMIUM } from "./chromium.ts";
+import { type Server, startServer } from "./server.ts";
+
+const ROWS = 10_000;
+const QUERIES = 1000;
+const K = 10;
+const SEARCH_BYTES_MAX = 72 * 1024;
+/** The long form closes 50: CLOSED_TABS=50. */
+const CLOSED_TABS = Number(process.env.CLOSED_TABS ?? 8);
+const PAGE =
+  '<!doctype html><title>test</title><script type="module">import * as omendb from "./browser.js"; globalThis.omendb = omendb;</script>';
+
+const program = findChromium();
+
+describe(`in a page${program === undefined ? ` (not run: ${NO_CHROMIUM})` : ""}`, () => {
+  if (program === undefined) return;
+  let folder: string;
+  let file: string;
+  let server: Server;
+  let isolated: Pages;
+  let open: Pages;
+  let browser: Browser;
+  /** What the server finds for each query: ids and distances. */
+  let expected: [string, number][][];
+  const dataset = loadSift("sift10k");
+  const queries = Array.from({ length: QUERIES }, (_, at) =>
+    Array.from(rowAt(dataset.queries, at)),
+  );
+
+  before(async function () {
+    this.timeout(180_000);
+    folder = mkdtempSync(join(tmpdir(), "omendb-browser-"));
+    file = join(folder, "snapshot");
+    server = await startServer({ PATH: join(folder, "data"), LOG_LEVEL: "warn" });
+    const connection = server.connect();
+    for (let start = 0; start < ROWS; start += 1000) {
+      const vectors = Array.from({ length: 1000 }, (_, index) => {
+        const row = start + index;
+        const metadata = { row, parity: row % 2 === 0 ? "even" : "odd" };
+        return { id: String(row), vector: Array.from(rowAt(dataset.base, row)), metadata };
+      });
+      const { status, text } = await connection.post("/vectors/batch", { vectors });
+      if (status !== 200) throw new Error(text);
+    }
+    await downloadSnapshot(connection, server.port, file);
+    expected = [];
+    for (const vector of queries) {
+      const { body } = await connection.post("/search", { vector, k: K });
+      expected.push(
+        body.results.map((hit: { id: string; distance: number }) => [hit.id, hit.distance]),
+      );
+    }
+    connection.close();
+    await bundleBrowser();
+    const answers = {
+      "/test.html": (_: unknown, response: { end(text: string): void }) => response.end(PAGE),
+    };
+    const withFile = {
+      ...answers,
+      "/snapshot": (request: never, response: never) => void sendFile(file, request, response),
+    };
+    isolated = await servePages(BUNDLE_FOLDER, withFile as never);
+    open = await servePages(BUNDLE_FOLDER, withFile as never, { isolated: false });
+    browser = await launchChromium(program);
+  });
+
+  after(async () => {
+    await browser?.close();
+    await isolated?.close();
+    await open?.close();
+    await server?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  async function visit(pages: Pages, context?: { newPage(): Promise<Page> }): Promise<Page> {
+    const page = await (context ?? browser).newPage();
+    await page.goto(`${pages.url}test.html`);
+    await page.waitForFunction(() => "omendb" in globalThis);
+    return page;
+  }
+
+  /** In the page: opens the snapshot as told and answers every query. */
+  async function searchAll(page: Page, how: "open" | "openInWorker", variant?: string) {
+    return await page.evaluate(
+      async ([asked, way, build, k]) => {
+        // biome-ignore lint/suspicious/noExplicitAny: what the page has loaded
+        const omendb = (globalThis as any).omendb;
+        const collection = await omendb[way]({ url: "snapshot", variant: build });
+        const found: [string, number][][] = [];
+        for (const vector of asked) {
+          const { results } = await collection.search({ vector, k, include_metadata: false });
+          found.push(
+            results.map((hit: { id: string; distance: number }) => [hit.id, hit.distance]),
+          );
+        }
+        const { wasm_variant } = await collection.stats();
+        return { found, wasm_variant };
+      },
+      [queries, how, variant, K] as const,
+    );
+  }
+
+  for (const variant of ["relaxed", "plain"]) {
+    it(`answers ${QUERIES} queries as the server does, to the bit: ${variant}, unshared`, async () => {
+      const page = await visit(open);
+      const { found, wasm_variant } = await searchAll(page, "open", variant);
+      expect(wasm_variant).to.equal(variant);
+      expect(found).to.deep.equal(expected);
+      await page.close();
+    });
+  }
+
+  it("does so over shared memory where the page is isolated, and in a worker", async () => {
+    const page = await visit(isolated);
+    const { found, wasm_variant } = await searchAll(page, "openInWorker");
+    expect(wasm_variant).to.match(/-shared$/);
+    expect(found).to.deep.equal(expected);
+    await page.close();
+  });
+
+  it("adds, filters, deletes, and opens again what it exports", async () => {
+    const page = await visit(open);
+    const story = await page.evaluate(async () => {
+      // biome-ignore lint/suspicious/noExplicitAny: what the page has loaded
+      const omendb = (globalThis as any).omendb;
+      const rows = await omendb.open({ url: "snapshot" });
+      const vector = new Array(128).fill(7);
+      await rows.add({ id: "mine", vector, metadata: { parity: "neither" } });
+      const mine = await rows.search({ vector, k: 1 });
+      const filtered = await rows.search({ vector, k: 5, filter: { parity: "even" } });
+      await rows.delete("0");
+      const copy = await omendb.open({ bytes: await rows.export() });
+      const again = await copy.search({ vector, k: 1 });
+      return {
+        first: mine.results[0].id,
+        parities: filtered.results.map(
+          (hit: { metadata: { parity: string } }) => hit.metadata.parity,
+        ),
+        gone: (await copy.get("0")) === undefined,
+        again: again.results[0].id,
+        vectors: (await copy.stats()).vectors,
+      };
+    });
+    expect(story).to.deep.equal({
+      first: "mine",
+      parities: ["even", "even", "even", "even", "even"],
+      gone: true,
+      again: "mine",
+      vectors: ROWS,
+    });
+    await page.close();
+  });
+
+  it(`keeps the old state or the new one when the tab closes in mid-save, ${CLOSED_TABS} times`, async function () {
+    this.timeout(180_000);
+    const context = await browser.newContext();
+    const first = await visit(open, context);
+    await first.evaluate(async () => {
+      // biome-ignore lint/suspicious/noExplicitAny: what the page has loaded
+      const omendb = (globalThis as any).omendb;
+      await (await omendb.open({ url: "snapshot" })).save("kept");
+    });
+    await first.close();
+    let known = ROWS;
+    for (let round = 0; round < CLOSED_TABS; round++) {
+      const page = await visit(open, context);
+      const saving = page.evaluate(async (row) => {
+        // biome-ignore lint/suspicious/noExplicitAny: what the page has loaded
+        const omendb = (globalThis as any).omendb;
+        const rows = await omendb.open({ opfs: "kept" });
+        const { vectors } = await rows.stats();
+        (globalThis as unknown as { before: number }).before = vectors;
+        await rows.add({ id: `extra-${row}`, vector: new Array(128).fill(row) });
+        await rows.save("kept");
+      }, round);
+      saving.catch(() => undefined);
+      await page.waitForFunction(() => "before" in globalThis);
+      const before = await page.evaluate(
+        () => (globalThis as unknown as { before: number }).before,
+      );
+      expect(before).to.be.oneOf([known, known + 1]);
+      known = before;
+      await new Promise((resolve) => setTimeout(resolve, (round * 7) % 120));
+      await page.close();
+    }
+    await context.close();
+  });
+
+  it("refuses what is no snapshot, says which it is, and lives on", async () => {
+    const whole = readFileSync(file);
+    const flipped = Buffer.from(whole);
+    flipped[Math.floor(flipped.length / 2)]! ^= 1;
+    const newer = Buffer.from(whole);
+    newer.writeUInt32LE(99, 8);
+    const files = {
+      "cut.bin": whole.subarray(0, whole.length - 1000),
+      "flipped.bin": flipped,
+      "newer.bin": newer,
+      "page.html": Buffer.from("<!doctype html><p>not found"),
+      "short.bin": Buffer.from("OMEN"),
+    };
+    for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);
+    const bad = await servePages(
+      folder,
+      {
+        "/test.html": (_, response) => void response.end(PAGE),
+        "/browser.js": (request, response) =>
+          void sendFile(join(BUNDLE_FOLDER, "browser.js"), request, response),
+        "/relaxed.wasm": (request, response) =>
+          void sendFile(join(BUNDLE_FOLDER, "relaxed.wasm"), request, response),
+        "/plain.wasm": (request, response) =>
+          void sendFile(join(BUNDLE_FOLDER, "plain.wasm"), request, response),
+      },
+      { isolated: false },
+    );
+    const page = await visit(bad);
+    const refusals = await page.evaluate(async (names) => {
+      // biome-ignore lint/suspicious/noExplicitAny: what the page has loaded
+      const omendb = (globalThis as any).omendb;
+      const codes: [string, string, string][] = [];
+      for (const url of [...names, "nothing.bin"]) {
+        const opening = omendb.open({ url });
+        codes.push(
+          await opening.then(
+            () => [url, "opened", ""],
+            (error: { code: string; message: string }) => [url, error.code, error.message],
+          ),
+        );
+      }
+      return codes;
+    }, Object.keys(files));
+    await page.close();
+    await bad.close();
+    expect(refusals.map(([name, code]) => [name, code])).to.deep.equal([
+      ["cut.bin", "CORRUPT_FILE"],
+      ["flipped.bin", "CORRUPT_FILE"],
+      ["newer.bin", "UNSUPPORTED_FORMAT"],
+      ["page.html", "CORRUPT_FILE"],
+      ["short.bin", "CORRUPT_FILE"],
+      ["nothing.bin", "NOT_FOUND"],
+    ]);
+    for (const [name, , message] of refusals) expect(message, name).to.contain(name);
+  });
+
+  it("takes under 72 KB off the network for opening and searching", () => {
+    const sizes = bundleSizes();
+    const total = sizes["browser.js"]!.brotli + sizes["relaxed.wasm"]!.brotli;
+    expect(total).to.be.below(SEARCH_BYTES_MAX);
+  });
+});
