@@ -32,7 +32,7 @@ export interface Keeper {
   attached(collection: Collection): void;
   drop(name: string): Promise<void>;
   commit(name: string, group: readonly Uint8Array[]): Promise<void>;
-  /** Around each frame that is applied: an image may need the collection to stand still. */
+  /** Around each change of memory: an image may need the collection to stand still. */
   enter(name: string): Promise<void>;
   leave(name: string): void;
 }
@@ -186,17 +186,33 @@ export class Writer {
     const { catalog, room, keeper, ring } = this.#options;
     const collection = catalog.get(name);
     if (!collection) throw new OmenError("COLLECTION_NOT_FOUND", `there is no collection ${name}`);
-    const accepted = this.#decide(collection, group);
+    // To look for room is to take back what is free, which changes memory too.
+    const accepted = await this.#alone(name, async () => {
+      const found = this.#decide(collection, group);
+      await room.make(
+        collection,
+        found.map(({ request }) => request.frame),
+      );
+      return found;
+    });
     if (accepted.length === 0) return;
     const frames = accepted.map(({ request }) => request.frame);
-    await room.make(collection, frames);
     await keeper?.commit(name, frames);
     for (const { request, resolve } of accepted) {
-      await keeper?.enter(name);
-      const changed = await apply(collection, request.frame);
-      keeper?.leave(name);
+      const changed = await this.#alone(name, () => apply(collection, request.frame));
       ring();
       resolve({ sequence: readHeader(request.frame).sequence, changed });
+    }
+  }
+
+  /** Changes memory while no image needs it to stand still. */
+  async #alone<T>(name: string, change: () => Promise<T>): Promise<T> {
+    const { keeper } = this.#options;
+    await keeper?.enter(name);
+    try {
+      return await change();
+    } finally {
+      keeper?.leave(name);
     }
   }
 
