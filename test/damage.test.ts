@@ -124,18 +124,18 @@ async function judge(files: FaultyFiles, title: string): Promise<"refused" | "lo
     expect(error.message, title).to.match(/^data\/c\/image-1\.img, offset \d+: /);
     return "refused";
   }
-  await work(alone, title).catch((error) => {
+  await exercise(alone, title).catch((error) => {
     throw new Error(`${title}: ${error.message}`, { cause: error });
   });
   return "loaded";
 }
 
 /** Whatever it holds: searches answer, rows are read, replaced, removed and linked. */
-async function work(alone: Alone, title: string): Promise<void> {
+async function exercise(alone: Alone, title: string): Promise<void> {
   const vector = new Float32Array(DIMENSIONS).fill(0.5);
-  const common = { vector, k: 20, includeMetadata: true, includeVector: true };
+  const query = { vector, k: 20, includeMetadata: true, includeVector: true };
   for (const exact of [false, true]) {
-    const { hits } = await alone.collection.search({ ...common, exact });
+    const { hits } = await alone.collection.search({ ...query, exact });
     for (const { distance } of hits) expect(distance, title).to.be.finite;
   }
   for (let row = 0; row < ROWS; row += 10) alone.collection.get(`row-${row}`);
@@ -146,5 +146,5 @@ async function work(alone: Alone, title: string): Promise<void> {
   await alone.put(rows);
   await alone.remove(["row-10", "row-20"]);
   for (let round = 0; round < 200 && linkRound(alone.catalog, 64) === "busy"; round++);
-  await alone.collection.search({ ...common, exact: false });
+  await alone.collection.search({ ...query, exact: false });
 }
