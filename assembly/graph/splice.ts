@@ -9,7 +9,9 @@ import { Worker } from "../worker";
 /** Sees to it that `host` links to `slot` on level 0. No lock is held by the caller. */
 export function splice<S>(worker: Worker, host: u32, slot: u32): void {
   const behind = put<S>(worker, host, slot);
-  if (behind != L.NO_SLOT && behind != slot) put<S>(worker, slot, behind);
+  if (behind == L.NO_SLOT || behind == slot) return;
+  // The sweep that takes it out of all lists may have passed ours.
+  if (!Row.isDoomed(behind)) put<S>(worker, slot, behind);
 }
 
 /** Links `from` to `to`; returns what was replaced for it, or NO_SLOT. */

@@ -16,6 +16,8 @@ export class Readings {
   readonly #from: Readable;
   readonly #open: number[] = [];
   #pinned = 0;
+  /** How many shards know it: one that opened since does not. */
+  #told = 0;
 
   constructor(from: Readable) {
     this.#from = from;
@@ -40,10 +42,12 @@ export class Readings {
   #pin(): boolean {
     const oldest = this.#open.length > 0 ? Math.min(...this.#open) : 0;
     // An older reader has pinned already what a newer one needs.
-    if (oldest === this.#pinned && oldest !== 0) return true;
+    const { parts } = this.#from;
+    if (oldest === this.#pinned && oldest !== 0 && parts.length === this.#told) return true;
     this.#pinned = oldest;
+    this.#told = parts.length;
     let isHeld = true;
-    for (const { shard } of this.#from.parts) if (!shard.pin(oldest)) isHeld = false;
+    for (const { shard } of parts) if (!shard.pin(oldest)) isHeld = false;
     return isHeld;
   }
 }
