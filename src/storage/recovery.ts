@@ -2,12 +2,13 @@
  * What a start makes of a folder of segments. Every segment says in its header where the one before
  * it ends, so the segments form a chain, and a sound chain holds each write once and in order:
  *
- * - segments that hold only writes the image has are not read at all; - a segment with a successor
- * must be sound up to the length the successor states. What is past that length is
- *   ignored if the successor calls it abandoned (those writes were refused), else it is damage;
+ * - segments that hold only writes the image has are not read at all;
+ * - a segment with a successor must be sound up to the length the successor states. What is past
+ *   that length is ignored if the successor calls it abandoned (those writes were refused), else it
+ *   is damage;
  * - the last segment may end torn. The bytes after its last sound frame are a torn tail, unless a
- * later mark says
- *   that they were durable once, or unless they are sound and yet wrong: then they are damage.
+ *   later mark says that they were durable once, or unless they are sound and yet wrong: then they
+ *   are damage.
  *
  * Damage is CORRUPT_FILE with file and offset. Nothing is changed here; wal.ts cuts the tail.
  */

@@ -1,8 +1,9 @@
 /**
- * A start on a data path: every collection that is there comes back, from its log, through the same
- * `apply` as live writes. Listeners answer meanwhile that the server is starting. Damage stops the
- * start with file and offset; what a crash leaves behind (a torn tail, strays) is cut or removed,
- * and reported with its bytes.
+ * A start on a data path: every collection that is there comes back, from its newest sound image,
+ * and from the log behind it through the same `apply` as live writes. Listeners answer meanwhile
+ * that the server is starting. Damage that no older image makes good stops the start with file and
+ * offset; what a crash leaves behind (a torn tail, strays) is cut or removed, and reported with its
+ * bytes.
  */
 import type { Logger } from "pino";
 import type { Catalog } from "../collections/catalog.ts";
