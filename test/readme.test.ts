@@ -96,14 +96,19 @@ function send(client: Connection, command: string) {
   let method: string | undefined;
   let body: string | undefined;
   let url: URL | undefined;
+  let plain = false;
   for (let at = 1; at < words.length; at++) {
     const word = words[at]!;
-    if (word === "-X") method = words[++at];
+    if (word === "-g") plain = true;
+    else if (word === "-X") method = words[++at];
     else if (word === "-d" || word === "--data-binary") body = words[++at];
     else if (word === "-H") {
       const [name, value] = words[++at]!.split(": ");
       headers[name!] = value!;
-    } else url = new URL(`http://${word}`);
+    } else {
+      if (!plain) expect(word, "curl takes these away without -g").not.to.match(/[{}[\]]/);
+      url = new URL(`http://${word}`);
+    }
   }
   expect(url?.host, command).to.equal("localhost:8000");
   const path = `${url!.pathname}${url!.search}`;
