@@ -55,7 +55,7 @@ interface Setting {
   readonly key: keyof Config;
   /** As it would stand in the environment. */
   readonly byDefault?: string;
-  /** What help and README show instead of the default. */
+  /** What help and reference show instead of the default. */
   readonly shown?: string;
   readonly kind: Kind;
   readonly help: string;
@@ -210,7 +210,7 @@ export function readConfig(
   return Object.freeze(refuseOpenBind(config as unknown as Config));
 }
 
-/** What the README's table and the help of the command line are made from. */
+/** What the reference's table and the help of the command line are made from. */
 export function describeSettings(): SettingDescription[] {
   return Object.entries(SETTINGS).map(([name, { byDefault, shown, kind, help }]) => ({
     name: variableOf(name),

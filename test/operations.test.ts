@@ -5,7 +5,7 @@ import { closeDoors, openDoor } from "./httpDoor.ts";
 
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), "utf8");
 const page = read("docs/OPERATIONS.md");
-const settings = read("README.md");
+const settings = read("docs/REFERENCE.md");
 
 describe("operations page", () => {
   afterEach(closeDoors);

@@ -1,6 +1,6 @@
 /**
- * The README is held to the server: its table of settings is the one that the code prints, and its
- * curl lines, sent to a real server in their order, are answered as it says.
+ * README and reference are held to the server: the table of settings is the one that the code
+ * prints, and the curl lines, sent to a real server in their order, are answered as it says.
  */
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -16,6 +16,7 @@ import { type Connection, startServer } from "./server.ts";
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../", import.meta.url));
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+const reference = readFileSync(new URL("../docs/REFERENCE.md", import.meta.url), "utf8");
 /** What differs from run to run and from machine to machine. */
 const VARYING = new Set([
   ...["took_ms", "uptime_seconds", "request_id", "threads", "wasm_variant"],
@@ -29,7 +30,7 @@ interface Example {
 
 describe("readme", () => {
   it("shows every setting as the code describes it", () => {
-    expect(readme, "src/config.ts prints the table anew: settingsTable()").to.contain(
+    expect(reference, "src/config.ts prints the table anew: settingsTable()").to.contain(
       `\n\n${settingsTable()}\n\n`,
     );
   });
@@ -55,9 +56,8 @@ describe("readme", () => {
   });
 
   it("names only files that are there", () => {
-    for (const [, path] of readme.matchAll(/`((?:src|assembly|test|perf|\.ci|docs)\/[\w./]*)`/g)) {
-      expectFile(path!);
-    }
+    const named = /`((?:src|assembly|test|perf|\.ci|docs)\/[\w./]*)`/g;
+    for (const [, path] of `${readme}${reference}`.matchAll(named)) expectFile(path!);
     for (const [, path] of readme.matchAll(/\]\(([\w./]+)\)/g)) expectFile(path!);
   });
 });
