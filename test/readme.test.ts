@@ -1,6 +1,7 @@
 /**
- * README and reference are held to the server: the table of settings is the one that the code
- * prints, and the curl lines, sent to a real server in their order, are answered as it says.
+ * README, guide and reference are held to the server: the table of settings is the one that the
+ * code prints, and the curl lines, sent to a real server in their order, README first, are answered
+ * as it says.
  */
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -16,6 +17,8 @@ import { type Connection, startServer } from "./server.ts";
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../", import.meta.url));
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+const guide = readFileSync(new URL("../docs/GUIDE.md", import.meta.url), "utf8");
+const walk = `${readme}\n${guide}`;
 const reference = readFileSync(new URL("../docs/REFERENCE.md", import.meta.url), "utf8");
 /** What differs from run to run and from machine to machine. */
 const VARYING = new Set([
@@ -36,9 +39,9 @@ describe("readme", () => {
   });
 
   it("shows what its curl lines are answered, and its programs print", async () => {
-    const examples = examplesOf(readme);
+    const examples = examplesOf(walk);
     expect(examples).to.have.length.above(5);
-    expect(readme.match(/^curl /gm)).to.have.length(examples.length);
+    expect(walk.match(/^curl /gm)).to.have.length(examples.length);
     const server = await startServer({ LOG_LEVEL: "silent" });
     const client = server.connect();
     try {
@@ -46,7 +49,7 @@ describe("readme", () => {
         const { body } = await send(client, command);
         expect(steady(body), command).to.deep.equal(steady(JSON.parse(answer)));
       }
-      for (const { program, printed } of programsOf(readme)) {
+      for (const { program, printed } of programsOf(walk)) {
         expect(await runProgram(program, server.port)).to.equal(printed);
       }
     } finally {
@@ -57,7 +60,7 @@ describe("readme", () => {
 
   it("names only files that are there", () => {
     const named = /`((?:src|assembly|test|perf|\.ci|docs)\/[\w./]*)`/g;
-    for (const [, path] of `${readme}${reference}`.matchAll(named)) expectFile(path!);
+    for (const [, path] of `${walk}${reference}`.matchAll(named)) expectFile(path!);
     for (const [, path] of readme.matchAll(/\]\(([\w./]+)\)/g)) expectFile(path!);
   });
 });
