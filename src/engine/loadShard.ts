@@ -99,6 +99,14 @@ export async function loadShard(
     region("dead", L.HEADER_DEAD_BASE, (used + 7) >>> 3),
     region("doomed", L.HEADER_DOOMED_BASE, (used + 7) >>> 3),
   ]);
+  for (const [name, base] of [
+    ["dead", L.HEADER_DEAD_BASE],
+    ["doomed", L.HEADER_DOOMED_BASE],
+  ] as const) {
+    // Rows to come would be born with such a bit, and be given away while they live.
+    if (used % 8 === 0 || bytes[at(base) + (used >>> 3)]! >>> (used % 8) === 0) continue;
+    throw sections.damage(prefix + name, "it has bits of rows that are not there");
+  }
   const tail = await loadPart(sections, `${prefix}tail`, used * 4);
   bytes.set(tail, at(L.HEADER_TAIL_BASE));
   words[L.HEADER_TAIL_END >>> 2] = tail.length >>> 2;

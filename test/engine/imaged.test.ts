@@ -41,7 +41,12 @@ function imageOf({ memory }: Shard): Sections {
   };
 }
 
-function load(name: VariantName, from: Shard, sequence: number): Promise<Shard> {
+function load(
+  name: VariantName,
+  from: Shard,
+  sequence: number,
+  sections = imageOf(from),
+): Promise<Shard> {
   const variant = variantOf(name);
   const settings = {
     ...({ dimensions: DIMENSIONS, metric: "l2", quantization: "sq8", m: M } as const),
@@ -50,7 +55,7 @@ function load(name: VariantName, from: Shard, sequence: number): Promise<Shard> 
   const memory = reserveMemory(PAGES, variant.shared);
   const pause = async () => undefined;
   return loadShard(variant, memory, settings, {
-    ...{ sections: imageOf(from), prefix: "", sequence, pause },
+    ...{ sections, prefix: "", sequence, pause },
   });
 }
 
@@ -82,5 +87,24 @@ overVariants("an image of a shard", (name) => {
       expect(search(loaded, shard.vector(1), { k: 1, snapshot: 2 })).to.deep.equal([1]);
     } while (words(shard)[L.HEADER_REPAIR_PHASE >>> 2] !== 0);
     expect([...phases]).to.include.members([1, 3, 5, 6]);
+  });
+
+  it("is refused when rows to come are dead or doomed already", async () => {
+    const shard = newShard(name, { dimensions: DIMENSIONS, m: M, capacity: 2 * ROWS });
+    append(shard, vectorsFrom(seededRandom(SEED), 9));
+    linkAll(shard);
+    for (const region of ["dead", "doomed"]) {
+      const sound = imageOf(shard);
+      const spoilt: Sections = {
+        ...sound,
+        load: async (section, target) => {
+          await sound.load(section, target);
+          if (section === region) target[1]! |= 2;
+        },
+      };
+      const error = await load(name, shard, 1, spoilt).catch((cause: unknown) => cause);
+      expect(error).to.be.instanceOf(OmenError);
+      expect((error as Error).message).to.include(`${region}: it has bits`);
+    }
   });
 });
