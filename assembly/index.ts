@@ -12,6 +12,7 @@ import * as Reading from "./columns/read";
 import * as Scanning from "./columns/scan";
 import * as Filtered from "./filtered";
 import * as Check from "./graph/check";
+import * as Refine from "./graph/refine";
 import * as Kernel from "./kernels/codes";
 import * as Half from "./kernels/halves";
 import * as Lane from "./kernels/lanes";
@@ -31,7 +32,6 @@ export { jsonLine } from "./json/lines";
 export { forget, pin, repair, takeFreed, unrepaired } from "./going";
 export { format } from "./regions";
 
-/** Address of a worker's area; its picture is in layout.ts. */
 export function workerBase(worker: u32): usize {
   return changetype<usize>(Worker.of(worker));
 }
@@ -40,7 +40,6 @@ export function vectorAddress(slot: u32): usize {
   return Row.vectorOf(slot);
 }
 
-/** Address of a row's head; its picture is in layout.ts. */
 export function headAddress(slot: u32): usize {
   return Row.headOf(slot);
 }
@@ -75,11 +74,15 @@ export function tailLength(): u32 {
  * Linkers: puts up to `count` waiting rows into the graph, each by a walk of width `ef`. Returns
  * how many were taken.
  */
-export function linkTail(worker: u32, count: u32, ef: u32, slack: u32): u32 {
-  return Tail.linkTail(Worker.of(worker), count, ef, slack);
+export function linkTail(worker: u32, count: u32, ef: u32, slack: u32, hasty: bool): u32 {
+  return Tail.linkTail(Worker.of(worker), count, ef, slack, hasty);
 }
 
-/** Linkers: whether `learn` has something to do. */
+/** Linkers: links up to `count` rows of hasty ones anew; true while there may be more. */
+export function refine(worker: u32, count: u32, ef: u32): bool {
+  return Refine.refine(Worker.of(worker), count, ef);
+}
+
 export function needsLearning(): bool {
   return Codebook.needsLearning();
 }
@@ -271,12 +274,11 @@ export function cosineFloats(a: usize, b: usize, bytes: usize): f32 {
   return Lane.cosine(a, b, bytes, length > 0 ? 1 / length : 0);
 }
 
-/** Of a query's code to a row's coarse half; `table` holds the levels of 16 cells. */
 export function squaredCoarse(query: usize, row: usize, half: usize, table: usize): i32 {
   return Half.squaredCoarse(query, row, half, table);
 }
 
-/** A kernel over `count` coarse halves `stride` apart, four at a time; `sum` defeats shortcuts. */
+/** Over `count` coarse halves `stride` apart, four at a time. */
 export function sweepCodes(
   query: usize,
   base: usize,

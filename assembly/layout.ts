@@ -114,6 +114,11 @@ export const HEADER_ROUGH_SEEN = 460;
 export const HEADER_MAINTENANCE = 468;
 export const HEADER_REENCODE_NEXT = 472;
 export const HEADER_LEARNED_AT = 476;
+// Rows linked in haste: how many ever, and how many of them passes of refining have seen.
+export const HEADER_HASTY = 480;
+export const HEADER_HASTY_PASS = 484;
+export const HEADER_HASTY_DONE = 488;
+export const HEADER_REFINE_NEXT = 492;
 export const HEADER_CODEBOOK_A = 1024;
 export const HEADER_CODEBOOK_B = 1152;
 // Repair: its steps (graph/repair.ts), each group on a cache line of its own.
@@ -176,6 +181,8 @@ export const FLAG_ROUGH = 2;
 export const FLAG_PASSED = 4;
 /** Nothing leads to the row any more: the writer may take its slot back. */
 export const FLAG_CONFIRMED = 8;
+/** The row was linked by a narrower walk than it deserves. */
+export const FLAG_HASTY = 16;
 
 // Worker area, in bytes from its base; the query's float32 start at WORKER_FIXED, what follows is
 // placed by regions.ts.

@@ -12,6 +12,7 @@
 import { passes } from "./bitmap";
 import { MODE_CAREFUL, MODE_COARSE, MODE_CODES } from "./codebook";
 import { insert } from "./graph/insert";
+import { noteHaste } from "./graph/refine";
 import { heapBar, heapOffer } from "./graph/heap";
 import { header } from "./header";
 import {
@@ -62,7 +63,7 @@ export function tailPush(slot: u32): void {
 }
 
 /** Links up to `count` waiting rows; returns how many were taken. */
-export function linkTail(worker: Worker, count: u32, ef: u32, slack: u32): u32 {
+export function linkTail(worker: Worker, count: u32, ef: u32, slack: u32, hasty: bool): u32 {
   let done: u32 = 0;
   while (done < count) {
     const index = claim();
@@ -73,6 +74,7 @@ export function linkTail(worker: Worker, count: u32, ef: u32, slack: u32): u32 {
     // write that is not published yet.
     if (isForgotten(slot)) passBy(slot);
     else insert(worker, slot, ef, slack);
+    if (hasty) noteHaste(slot);
     atomic.store<u32>(at, slot | DONE);
     passHead();
     done++;

@@ -28,7 +28,8 @@ export interface EngineExports extends DeskExports {
   unrepaired(): number;
   repair(worker: number, budget: number, now: number): number;
   tailLength(): number;
-  linkTail(worker: number, count: number, ef: number, slack: number): number;
+  linkTail(worker: number, count: number, ef: number, slack: number, hasty: number): number;
+  refine(worker: number, count: number, ef: number): number;
   needsLearning(): number;
   tryMaintenance(): number;
   endMaintenance(): void;

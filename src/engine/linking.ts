@@ -29,7 +29,8 @@ export function linkSlice(shard: Shard, rows: number, efConstruction: number): b
     shard.tail > HASTY_TAIL_ROWS && efConstruction > HASTY.ef
       ? HASTY
       : { ef: efConstruction, slack: SLACK };
-  const linked = shard.engine.linkTail(shard.worker, rows, profile.ef, profile.slack);
+  const hasty = profile === HASTY ? 1 : 0;
+  const linked = shard.engine.linkTail(shard.worker, rows, profile.ef, profile.slack, hasty);
   return linked > 0 || maintained;
 }
 
@@ -57,7 +58,10 @@ export function tend(
   const repaired = REPAIR[engine.repair(shard.worker, rows, now % 2 ** 32)]!;
   const isHeavy = unrepaired > Math.max(DEAD_MIN, shard.slotsUsed / DEAD_SHARE_MAX);
   if (isHeavy && repaired !== "idle") return repaired;
-  return linkSlice(shard, rows, efConstruction) ? "busy" : repaired;
+  if (linkSlice(shard, rows, efConstruction)) return "busy";
+  if (repaired !== "idle") return repaired;
+  // Nothing else to do: rows that were linked in haste are brought up to the others.
+  return engine.refine(shard.worker, rows, efConstruction) !== 0 ? "busy" : "idle";
 }
 
 /** One linker at a time looks after the codes; the others go on linking. */

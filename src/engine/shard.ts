@@ -249,10 +249,11 @@ export class Shard {
     return address(this.engine.unrepaired());
   }
 
-  /** Whether no row waits to be linked, repaired around, or found reachable. */
+  /** Whether no row waits to be linked, linked better, repaired around, or found reachable. */
   get isSettled(): boolean {
     const word = (offset: number) => Atomics.load(this.#u32, offset >>> 2);
     if (this.tail > 0 || this.unrepaired > 0 || word(L.HEADER_REPAIR_PHASE) !== 0) return false;
+    if (word(L.HEADER_HASTY) !== word(L.HEADER_HASTY_DONE)) return false;
     return word(L.HEADER_REACHED_TAIL) === word(L.HEADER_TAIL_HEAD);
   }
 

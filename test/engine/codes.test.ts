@@ -95,7 +95,7 @@ overVariants("codes", (name) => {
         const batch = more.base.values.subarray(row * DIMENSIONS, (row + 100) * DIMENSIONS);
         append(shard, batch, 2);
         shard.engine.reencode(60);
-        shard.engine.linkTail(0, 130, 64, 8);
+        shard.engine.linkTail(0, 130, 64, 8, 0);
       }
       linkAll(shard);
       expect(recallToScan(shard, far.queries, { snapshot: 2 })).to.be.at.least(FLOOR);

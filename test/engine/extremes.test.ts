@@ -24,7 +24,12 @@ interface Shape {
 }
 
 const SHAPES: Record<string, Shape> = {
-  "rows that are all the same": { rows: 2000, dimensions: 32, component: () => 0.7 },
+  "rows that are all the same": { rows: 10_000, dimensions: 32, component: () => 0.7 },
+  "hundreds of copies of one row among distinct ones": {
+    rows: 1600,
+    dimensions: 16,
+    component: (row, axis, normal) => (row % 4 ? normal() : Math.cos(axis)),
+  },
   "one row": { rows: 1, dimensions: 32, component: (_row, _axis, normal) => normal() },
   "fewer rows than k": { rows: 4, dimensions: 32, component: (_row, _axis, normal) => normal() },
   "one dimension": { rows: 500, dimensions: 1, component: (row) => 1 + ((row * 37) % 500) },

@@ -23,6 +23,7 @@ import {
   scan,
   search,
   searchPatiently,
+  settle,
   settleCodes,
   sift,
 } from "./trial.ts";
@@ -80,7 +81,7 @@ overVariants("graph", (name) => {
     append(shard, dataset.base.values);
     while (shard.tail > 0) {
       settleCodes(shard);
-      shard.engine.linkTail(0, 40, EF_CONSTRUCTION, 8);
+      shard.engine.linkTail(0, 40, EF_CONSTRUCTION, 8, 0);
       expect(recallAt(shard, dataset)).to.be.at.least(0.99);
     }
   });
@@ -114,6 +115,18 @@ overVariants("graph", (name) => {
       }
       expect(same / (dataset.queries.count * K), metric).to.be.at.least(0.995);
     }
+  });
+
+  it("links rows of a long tail in haste, and better once nothing else is to do", () => {
+    const shard = newShard(name, { dimensions: 128, capacity: SIFT_ROWS });
+    append(shard, sift().base.values);
+    linkAll(shard);
+    const queries = firstQueries(sift(), 200);
+    const before = recallAt(shard, queries, 24);
+    expect(shard.isSettled).to.equal(false);
+    settle(shard);
+    expect(recallAt(shard, queries, 24)).to.be.above(before);
+    expect(shard.check()).to.equal(undefined);
   });
 
   it("keeps recall where codes are too coarse for the data, learned early or late", () => {
