@@ -84,6 +84,19 @@ export class Checkpoints {
     await this.#running.get(journal);
   }
 
+  /** Does the work while no checkpoint of the journal is under way, and none begins. */
+  async without<T>(journal: Journal, work: () => Promise<T>): Promise<T> {
+    await this.settle(journal);
+    const result = work();
+    const end = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#running.set(journal, end);
+    void end.finally(() => this.#running.delete(journal));
+    return await result;
+  }
+
   async #run(journal: Journal): Promise<void> {
     const { catalog, images, control, log, ring } = this.#options;
     const { name } = journal.stored;

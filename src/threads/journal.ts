@@ -172,11 +172,22 @@ export class Journal {
     this.#tell();
   }
 
-  /** The next frame has the sequence after `after`, whatever came before: an image says so. */
+  /**
+   * The next frame has the sequence after `after`, whatever came before: an image says so. When it
+   * throws, the log goes on as before.
+   */
   async goOnAfter(after: number): Promise<void> {
+    const before = this.#wal.nextSequence - 1;
     await this.#wal.close();
     const onFault = () => this.fell();
-    this.#wal = await openWal(this.stored, this.#options, after, onFault, () => undefined);
+    const open = (sequence: number) =>
+      openWal(this.stored, this.#options, sequence, onFault, () => undefined);
+    try {
+      this.#wal = await open(after);
+    } catch (error) {
+      this.#wal = await open(before);
+      throw error;
+    }
   }
 
   #tell(): void {

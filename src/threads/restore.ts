@@ -64,18 +64,42 @@ export async function restore(
       throw new OmenError("COLLECTION_NOT_FOUND", `there is no collection ${name}`);
     }
     if (journal.fault) throw new OmenError(journal.fault.code, journal.fault.message);
-    await disk.checkpoints?.settle(journal);
     const sequence = Math.max(image.sequence, before.sequence + 1);
-    const kept = { ...journal.nextImage(), sequence, bytes: image.source.size };
-    await copyAs(disk.options.files, path, kept.path, sequence, disk.crc32c);
-    new State(parts.state).sequence = sequence;
-    await journal.goOnAfter(sequence);
-    await takePlace(options, parts, loaded.ledger, path);
-    await journal.keep(kept, journal.bytesCommitted, 1);
+    const exchange = async () => {
+      const kept = { ...journal.nextImage(), sequence, bytes: image.source.size };
+      try {
+        await copyAs(disk.options.files, path, kept.path, sequence, disk.crc32c);
+        await journal.goOnAfter(sequence);
+      } catch (error) {
+        await takeBack(disk.options.files, journal, kept.path);
+        throw error;
+      }
+      new State(parts.state).sequence = sequence;
+      await takePlace(options, parts, loaded.ledger, path);
+      await journal.keep(kept, journal.bytesCommitted, 1);
+    };
+    // A checkpoint that began now would be of the rows that go, and newer than the restored image.
+    await (disk.checkpoints?.without(journal, exchange) ?? exchange());
     const vectors = catalog.get(name)!.live;
     options.log.info({ collection: name, snapshot: path, sequence, vectors }, "restored");
     return { sequence, vectors };
   });
+}
+
+/**
+ * The restore was refused, so no start may find its image. Where that cannot be had, no write may
+ * come either: it would be older than the image.
+ */
+async function takeBack(files: Files, journal: Journal, path: string): Promise<void> {
+  try {
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    const { folder } = journal.stored;
+    if ((await files.list(folder)).includes(name)) await files.remove(path);
+    await files.syncFolder(folder);
+  } catch (error) {
+    await journal.close();
+    throw storageError(error, `taking back the refused restore ${path}`);
+  }
 }
 
 function refuseOther({ settings, name }: Collection, { settings: others }: CollectionParts): void {
