@@ -19,6 +19,8 @@ import { type Server, startServer } from "./server.ts";
 const ROWS = 10_000;
 const QUERIES = 1000;
 const K = 10;
+/** So wide that links which the server betters after the snapshot change no answer. */
+const EF = 2000;
 const SEARCH_BYTES_MAX = 72 * 1024;
 /** The long form closes 50: CLOSED_TABS=50. */
 const CLOSED_TABS = Number(process.env.CLOSED_TABS ?? 8);
@@ -60,7 +62,7 @@ describe(`in a page${program === undefined ? ` (not run: ${NO_CHROMIUM})` : ""}`
     await downloadSnapshot(connection, server.port, file);
     expected = [];
     for (const vector of queries) {
-      const { body } = await connection.post("/search", { vector, k: K });
+      const { body } = await connection.post("/search", { vector, k: K, ef: EF });
       expected.push(
         body.results.map((hit: { id: string; distance: number }) => [hit.id, hit.distance]),
       );
@@ -97,13 +99,13 @@ describe(`in a page${program === undefined ? ` (not run: ${NO_CHROMIUM})` : ""}`
   /** In the page: opens the snapshot as told and answers every query. */
   async function searchAll(page: Page, how: "open" | "openInWorker", variant?: string) {
     return await page.evaluate(
-      async ([asked, way, build, k]) => {
+      async ([asked, way, build, k, ef]) => {
         // biome-ignore lint/suspicious/noExplicitAny: what the page has loaded
         const omendb = (globalThis as any).omendb;
         const collection = await omendb[way]({ url: "snapshot", variant: build });
         const found: [string, number][][] = [];
         for (const vector of asked) {
-          const { results } = await collection.search({ vector, k, include_metadata: false });
+          const { results } = await collection.search({ vector, k, ef, include_metadata: false });
           found.push(
             results.map((hit: { id: string; distance: number }) => [hit.id, hit.distance]),
           );
@@ -111,7 +113,7 @@ describe(`in a page${program === undefined ? ` (not run: ${NO_CHROMIUM})` : ""}`
         const { wasm_variant } = await collection.stats();
         return { found, wasm_variant };
       },
-      [queries, how, variant, K] as const,
+      [queries, how, variant, K, EF] as const,
     );
   }
 

@@ -105,7 +105,7 @@ describe(`changes, seed ${SEED}`, () => {
       model,
       Array.from({ length: IDS }, (_, id) => `é-${id}`),
     );
-    expect(alone.collection.parts.length).to.be.at.least(3);
+    expect(alone.collection.parts.length).to.be.at.least(2);
     for (const { shard } of alone.collection.parts) expect(shard.check()).to.equal(undefined);
   });
 
