@@ -6,6 +6,7 @@
  * Vectors, codes, graph, ids and metadata are used as they lie. Columns are derived: they are put
  * again from the rows' metadata.
  */
+import * as L from "../../assembly/layout.ts";
 import { Columns } from "../engine/columns.ts";
 import { loadShard } from "../engine/loadShard.ts";
 import { reserveMemory } from "../engine/memory.ts";
@@ -16,7 +17,7 @@ import { type CollectionParts, type ShardMemories, shardSettings } from "./colle
 import type { CollectionSettings } from "./database.ts";
 import { shardPrefix } from "./imaged.ts";
 import { LEDGER_BYTES_MAX } from "./ledger.ts";
-import { loadRows } from "./loadRows.ts";
+import { loadRows, type Slots } from "./loadRows.ts";
 import type { Rows } from "./rows.ts";
 import { readSettings } from "./settings.ts";
 import { newState, State } from "./state.ts";
@@ -77,16 +78,13 @@ export async function loadImage(image: OpenedImage, around: Surroundings): Promi
     };
     const { vectors, rows: rowsMemory, columns } = reserve(settings, sizes);
     const wanted = shardSettings(settings, workers, shardRows);
-    const shard = await loadShard(variant, vectors, wanted, options);
-    const slots = {
-      used: shard.slotsUsed,
-      live: shard.live,
-      isLive: (slot: number) => shard.birth(slot) !== 0 && shard.death(slot) === 0,
-      isFree: (slot: number) => shard.birth(slot) === 0,
+    const beside = async (shard: Shard) => {
+      const slots = slotsOf(shard);
+      const rows = await loadRows(rowsMemory, shard.capacity, slots, options);
+      Columns.format(variant, columns, shard.capacity, workers, settings.schema);
+      await putColumns(new Columns(variant, columns, 0), slots, rows, pause);
     };
-    const rows = await loadRows(rowsMemory, shard.capacity, slots, options);
-    Columns.format(variant, columns, shard.capacity, workers, settings.schema);
-    await putColumns(new Columns(variant, columns, 0), shard, rows, pause);
+    await loadShard(variant, vectors, wanted, { ...options, beside });
     shards.push({ vectors, rows: rowsMemory, columns });
   }
   const state = newState(variant.shared);
@@ -115,17 +113,34 @@ function isShardCount(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= SHARDS_MAX;
 }
 
+/** Asked for each row several times over, so the heads are read by hand. */
+function slotsOf({ memory, slotsUsed, live }: Shard): Slots {
+  const words = new Uint32Array(memory.buffer);
+  const rows = words[L.HEADER_ROWS_BASE >>> 2]! >>> 2;
+  const stride = words[L.HEADER_ROW_STRIDE >>> 2]! >>> 2;
+  const isZero = (slot: number, offset: number) => {
+    const at = rows + slot * stride + (offset >>> 2);
+    return words[at] === 0 && words[at + 1] === 0;
+  };
+  return {
+    used: slotsUsed,
+    live,
+    isLive: (slot) => !isZero(slot, L.ROW_BIRTH) && isZero(slot, L.ROW_DEATH),
+    isFree: (slot) => isZero(slot, L.ROW_BIRTH),
+  };
+}
+
 const NOTHING = new Uint8Array(0);
 
 async function putColumns(
   columns: Columns,
-  shard: Shard,
+  slots: Slots,
   rows: Rows,
   pause: () => Promise<void>,
 ): Promise<void> {
-  for (let slot = 0; slot < shard.slotsUsed; slot++) {
+  for (let slot = 0; slot < slots.used; slot++) {
     if (slot % SLICE_ROWS === SLICE_ROWS - 1) await pause();
-    if (shard.birth(slot) === 0) continue;
+    if (slots.isFree(slot)) continue;
     const metadata = rows.metadata(slot) ?? NOTHING;
     columns.put(slot, metadata, 0, metadata.length);
     columns.log(slot);

@@ -52,6 +52,8 @@ export interface LoadOptions {
   /** Of the last write that the image holds. */
   readonly sequence: number;
   pause(): Promise<void>;
+  /** What may be loaded while the rows are being checked. */
+  beside?(shard: Shard): Promise<void>;
 }
 
 /** Throws what `sections` throws, and MEMORY_LIMIT when the memory is too small for the rows. */
@@ -59,7 +61,7 @@ export async function loadShard(
   variant: Variant,
   memory: WebAssembly.Memory,
   settings: ShardSettings,
-  { sections, prefix, sequence, pause }: LoadOptions,
+  { sections, prefix, sequence, pause, beside }: LoadOptions,
 ): Promise<Shard> {
   const stated = new Uint32Array(
     (await loadPart(sections, `${prefix}header`, L.HEADER_BYTES)).buffer,
@@ -112,9 +114,13 @@ export async function loadShard(
   words[L.HEADER_TAIL_END >>> 2] = tail.length >>> 2;
 
   const shard = new Shard(variant, memory, 0);
-  await checkShard(shard, words, sequence, pause, (message) =>
+  const check = checkShard(shard, words, sequence, pause, (message) =>
     sections.damage(`${prefix}rows`, message),
   );
+  // Both are waited for, so that after an error no one reads the image any more.
+  for (const result of await Promise.allSettled([check, beside?.(shard)])) {
+    if (result.status === "rejected") throw result.reason;
+  }
   return shard;
 }
 
