@@ -11,7 +11,7 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type Connection, pause, type Server, startServer } from "../test/server.ts";
+import { type Connection, ok, pause, type Server, startServer } from "../test/server.ts";
 import { type Dataset, loadSift } from "./data.ts";
 import { type Rows, rowAt } from "./exact.ts";
 import { batchBody } from "./prepared.ts";
@@ -76,7 +76,7 @@ async function repeat(work: () => Promise<void>): Promise<void> {
 
 async function load(connection: Connection, rows: Rows): Promise<void> {
   for (let start = 0; start < rows.count; start += BATCH_ROWS) {
-    await ask(connection, "/vectors/batch", batchBody(rows, start, BATCH_ROWS, "json"));
+    await ok(connection.post("/vectors/batch", batchBody(rows, start, BATCH_ROWS, "json")));
   }
   while ((await connection.get("/stats")).body.unindexed > 0) await pause(POLL_MS);
 }
@@ -90,12 +90,7 @@ function bodiesOf(queries: Rows, isFiltered: boolean): Buffer[] {
 }
 
 async function searchAll(connection: Connection, bodies: readonly Buffer[]): Promise<void> {
-  for (const body of bodies) await ask(connection, "/search", body);
-}
-
-async function ask(connection: Connection, path: string, body: Uint8Array): Promise<void> {
-  const { status, text } = await connection.post(path, body);
-  if (status !== 200) throw new Error(`${path}: ${status}: ${text}`);
+  for (const body of bodies) await ok(connection.post("/search", body));
 }
 
 const median = (values: readonly number[]) =>

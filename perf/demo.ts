@@ -4,7 +4,7 @@
  * beside what the seed of this project claims. Ends with 1 when a promise is not kept.
  */
 import { cpus } from "node:os";
-import { type Connection, pause, type Server, startServer } from "../test/server.ts";
+import { type Connection, ok, pause, type Server, startServer } from "../test/server.ts";
 import { type Dataset, loadSift, recallOf } from "./data.ts";
 import { type Rows, rowAt } from "./exact.ts";
 import { cpuSecondsOf, residentBytesOf } from "./process.ts";
@@ -169,12 +169,6 @@ async function getStats(server: Server): Promise<Stats> {
   const stats = await ok(connection.get("/stats"));
   connection.close();
   return stats;
-}
-
-async function ok(answering: ReturnType<Connection["get"]>) {
-  const { status, text, body } = await answering;
-  if (status !== 200) throw new Error(`the server answered ${status}: ${text}`);
-  return body;
 }
 
 function report(

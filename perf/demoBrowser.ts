@@ -7,12 +7,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { startServer } from "../test/server.ts";
+import { ok, startServer } from "../test/server.ts";
 import { BUNDLE_FOLDER, bundleBrowser } from "./browser/bundle.ts";
 import { sendFile, servePages } from "./browser/pages.ts";
 import { catalogue, type Thing } from "./catalogue.ts";
 import { startProgress } from "./progress.ts";
-import { downloadSnapshot, ok } from "./snapshot.ts";
+import { downloadSnapshot } from "./snapshot.ts";
 
 const BATCH_ROWS = 1000;
 

@@ -8,7 +8,7 @@
  * `--rows N` takes so many generated vectors in place of sift100k.
  */
 import { parseArgs } from "node:util";
-import { type Connection, pause, type Server, startServer } from "../test/server.ts";
+import { type Connection, ok, pause, type Server, startServer } from "../test/server.ts";
 import { type Dataset, generate, loadSift, recallOf } from "./data.ts";
 import { distance, rowAt } from "./exact.ts";
 import { startProgress } from "./progress.ts";
@@ -265,12 +265,6 @@ function judge(
   const isRight = (row: number) => distance("l2", vector, rowAt(base, row)) <= bound * (1 + 1e-6);
   const right = new Set(hits.filter(isRight)).size;
   return { recall: owed === 0 ? 1 : Math.min(right, owed) / owed, isShort: hits.length < owed };
-}
-
-async function ok(answering: ReturnType<Connection["get"]>) {
-  const { status, text, body } = await answering;
-  if (status !== 200) throw new Error(`the server answered ${status}: ${text}`);
-  return body;
 }
 
 await main();

@@ -13,7 +13,7 @@ import { request } from "node:http";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { type Connection, pause, type Server, startServer } from "../test/server.ts";
+import { type Connection, ok, pause, type Server, startServer } from "../test/server.ts";
 import { cpuSecondsOf, residentBytesOf } from "./process.ts";
 import { startProgress } from "./progress.ts";
 
@@ -113,12 +113,6 @@ export async function scan(connection: Connection, load: Load): Promise<void> {
     const { results } = await ok(connection.post("/search", { vector, k: 10, exact: true }));
     if (results.length === 10) load.scans++;
   }
-}
-
-async function ok(answering: ReturnType<Connection["get"]>) {
-  const { status, text, body } = await answering;
-  if (status !== 200) throw new Error(`the server answered ${status}: ${text}`);
-  return body;
 }
 
 /** What the asking thread has seen; milliseconds. */

@@ -1,6 +1,6 @@
 /** A collection's snapshot as a file, taken from a running server when its tail has settled. */
 import { writeFileSync } from "node:fs";
-import { type Connection, pause } from "../test/server.ts";
+import { type Connection, ok, pause } from "../test/server.ts";
 
 const POLL_MS = 50;
 const SNAPSHOTS = "/collections/default/snapshots";
@@ -25,8 +25,15 @@ export async function downloadSnapshot(
   writeFileSync(file, new Uint8Array(await answer.arrayBuffer()));
 }
 
-export async function ok(answering: ReturnType<Connection["get"]>, expected = 200) {
-  const { status, text, body } = await answering;
-  if (status !== expected) throw new Error(`the server answered ${status}: ${text}`);
-  return body;
+/** Resolves with its path when it is ready. */
+export async function takeSnapshot(connection: Connection): Promise<string> {
+  const { id } = await ok(connection.send("POST", SNAPSHOTS), 202);
+  const own = `${SNAPSHOTS}/${id}`;
+  for (;;) {
+    const { status, ...rest } = await ok(connection.get(own));
+    if (status === "ready") return own;
+    if (status !== "creating")
+      throw new Error(`the snapshot is ${status}: ${JSON.stringify(rest)}`);
+    await pause(POLL_MS);
+  }
 }

@@ -9,8 +9,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Connection, connect, pause, type Server, startServer } from "../test/server.ts";
+import { type Connection, connect, ok, pause, type Server, startServer } from "../test/server.ts";
 import { seededRandom, seedFromEnvironment } from "./random.ts";
+import { takeSnapshot } from "./snapshot.ts";
 import { Client, newTally, type Tally } from "./soakWork.ts";
 import { type Vitals, vitalsOf } from "./vitals.ts";
 
@@ -147,20 +148,11 @@ class Soak {
 
   async #snapshot(): Promise<void> {
     const connection = connect(this.#server.port);
-    const path = "/collections/default/snapshots";
-    const made = await connection.send("POST", path);
-    if (made.status !== 202) this.tally.wrong.push(`snapshot: ${made.status} ${made.text}`);
-    else {
-      const own = `${path}/${made.body.id}`;
-      let state = made.body;
-      while (state.status === "creating") {
-        await pause(100);
-        state = (await connection.get(own)).body;
-      }
-      if (state.status !== "ready") this.tally.wrong.push(`snapshot: ${JSON.stringify(state)}`);
-      const { status, text } = await connection.send("DELETE", own);
-      if (status !== 200) this.tally.wrong.push(`snapshot delete: ${status} ${text}`);
+    try {
+      await ok(connection.send("DELETE", await takeSnapshot(connection)));
       this.snapshots++;
+    } catch (error) {
+      this.tally.wrong.push(`snapshot: ${(error as Error).message}`);
     }
     connection.close();
   }

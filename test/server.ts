@@ -141,6 +141,13 @@ export interface Trust {
   readonly key?: Buffer;
 }
 
+/** The body of an answer that must have this status. */
+export async function ok(answering: Promise<Answer>, expected = 200): Promise<Answer["body"]> {
+  const { status, text, body } = await answering;
+  if (status !== expected) throw new Error(`the server answered ${status}: ${text}`);
+  return body;
+}
+
 export function connect(port: number, headers: Headers = {}, trust?: Trust): Connection {
   const kept = { keepAlive: true, maxSockets: 1 };
   const agent = trust === undefined ? new Agent(kept) : new TlsAgent({ ...kept, ...trust });

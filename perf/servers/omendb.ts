@@ -1,7 +1,14 @@
 /** This server, durable in strict mode, over its own JSON API with default settings but ef. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Connection, connect, pause, type Server, startServer } from "../../test/server.ts";
+import {
+  type Connection,
+  connect,
+  ok,
+  pause,
+  type Server,
+  startServer,
+} from "../../test/server.ts";
 import { type Rows, rowAt } from "../exact.ts";
 import { folderBytes } from "../process.ts";
 import { type PeerStart, RARE_EVERY, type ServerPeer } from "./peer.ts";
@@ -94,10 +101,4 @@ class OmenDbPeer implements ServerPeer {
   #disconnect(): void {
     for (const connection of this.#connections) connection.close();
   }
-}
-
-async function ok(answering: ReturnType<Connection["get"]>) {
-  const { status, text, body } = await answering;
-  if (status !== 200) throw new Error(`the server answered ${status}: ${text}`);
-  return body;
 }
