@@ -1,14 +1,16 @@
 /**
  * `npm run soak -- --hours N`: a durable server under mixed work for hours, and a verdict. Clients
  * read, write, replace, delete and search at a steady rate and judge every answer; meanwhile snapshots
- * are taken and removed, and in the first half the server is restarted now and then. What the process
+ * are taken and removed, keys are given and revoked in the file the server watches, and in the first
+ * half the server is restarted now and then. What the process
  * holds is sampled all the while: in the last half, in which nothing is restarted, memory and handles
  * must stay flat. Ends with 1 when something was wrong.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { createKey } from "../src/access/keyFile.ts";
 import { type Connection, connect, ok, pause, type Server, startServer } from "../test/server.ts";
 import { seededRandom, seedFromEnvironment } from "./random.ts";
 import { takeSnapshot } from "./snapshot.ts";
@@ -21,7 +23,12 @@ const DIMENSIONS = 128;
 const SAMPLES = 240;
 const RESTARTS = 6;
 const SNAPSHOTS = 12;
+const KEY_RELOADS = 24;
+/** The server looks at its file of keys every few seconds. */
+const RELOAD_SECONDS_MAX = 15;
 const RECALL_QUERIES = 50;
+/** Wide enough that what is missed tells of the graph and not of a short walk. */
+const RECALL_EF = 200;
 const K = 10;
 /** Rows that each client reads again after a restart. */
 const REREAD_ROWS = 200;
@@ -46,7 +53,10 @@ class Soak {
   readonly samples: Sample[] = [];
   readonly restarts: Restart[] = [];
   snapshots = 0;
+  keyReloads = 0;
   readonly #folder = mkdtempSync(join(tmpdir(), "omendb-soak-"));
+  readonly #keysFile = join(this.#folder, "keys.json");
+  readonly #own = createKey(undefined, { name: "soak", role: "admin" });
   readonly #perSecond: number;
   readonly #clients: Client[];
   readonly #centres: Float32Array[];
@@ -79,6 +89,7 @@ class Soak {
     while (elapsed() < seconds) {
       if (isDue.sample(SAMPLES, elapsed())) await this.#sample(elapsed());
       if (isDue.snapshot(SNAPSHOTS, elapsed())) await this.#snapshot();
+      if (isDue.keys(KEY_RELOADS, elapsed())) await this.#reloadKeys();
       const isFirstHalf = elapsed() < seconds / 2;
       if (isFirstHalf && isDue.restart(RESTARTS * 2, elapsed())) await this.#restart();
       await pause(200);
@@ -96,8 +107,19 @@ class Soak {
   }
 
   async #open(): Promise<void> {
-    this.#server = await startServer({ PATH: this.#folder, LOG_LEVEL: "warn" });
-    this.#connections = this.#clients.map(() => connect(this.#server.port));
+    const path = join(this.#folder, "data");
+    mkdirSync(path, { recursive: true });
+    writeFileSync(this.#keysFile, this.#own.text);
+    this.#server = await startServer({
+      PATH: path,
+      KEYS_FILE: this.#keysFile,
+      LOG_LEVEL: "warn",
+    });
+    this.#connections = this.#clients.map(() => this.#connect());
+  }
+
+  #connect(key = this.#own.key): Connection {
+    return connect(this.#server.port, { "X-API-Key": key });
   }
 
   #disconnect(): void {
@@ -123,20 +145,21 @@ class Soak {
   }
 
   async #sample(atSeconds: number): Promise<void> {
-    const connection = connect(this.#server.port);
+    const connection = this.#connect();
     const vitals = await vitalsOf(this.#server.pid, connection);
     this.samples.push({ atSeconds, ...vitals, recall: await this.#recall(connection) });
     connection.close();
     process.stdout.write(`${JSON.stringify(rounded(this.samples.at(-1)!))}\n`);
   }
 
-  /** What default searches find of what exact ones do, for points near the rows. */
+  /** What searches at RECALL_EF find of what exact ones do, for points near the rows. */
   async #recall(connection: Connection): Promise<number> {
     let right = 0;
     for (let query = 0; query < RECALL_QUERIES; query++) {
       const centre = this.#centres[this.#random.integer(CENTRES)]!;
       const vector = Array.from(centre, (value) => value + 0.4 * this.#random.normal());
-      const ask = (exact: boolean) => connection.post("/search", { vector, k: K, exact });
+      const ask = (exact: boolean) =>
+        connection.post("/search", { vector, k: K, ...(exact ? { exact } : { ef: RECALL_EF }) });
       const [truth, found] = [(await ask(true)).body, (await ask(false)).body];
       const bound = truth.results.at(-1).distance * (1 + 1e-6);
       right += found.results.filter(
@@ -146,8 +169,29 @@ class Soak {
     return right / (RECALL_QUERIES * K);
   }
 
+  /** A key that is added to the file is taken, and refused again once it is out of it. */
+  async #reloadKeys(): Promise<void> {
+    const added = createKey(this.#own.text, { name: "guest", role: "reader" });
+    const guest = this.#connect(added.key);
+    const comesTo = async (isTaken: boolean) => {
+      for (const start = performance.now(); ; await pause(250)) {
+        if (((await guest.get("/stats")).status === 200) === isTaken) return;
+        if (performance.now() - start > RELOAD_SECONDS_MAX * 1000) {
+          this.tally.wrong.push(`a key that was ${isTaken ? "added" : "removed"} was not noticed`);
+          return;
+        }
+      }
+    };
+    writeFileSync(this.#keysFile, added.text);
+    await comesTo(true);
+    writeFileSync(this.#keysFile, this.#own.text);
+    await comesTo(false);
+    guest.close();
+    this.keyReloads++;
+  }
+
   async #snapshot(): Promise<void> {
-    const connection = connect(this.#server.port);
+    const connection = this.#connect();
     try {
       await ok(connection.send("DELETE", await takeSnapshot(connection)));
       this.snapshots++;
@@ -190,7 +234,12 @@ function everyPart(seconds: number) {
     counts.set(kind, done + 1);
     return true;
   };
-  return { sample: due("sample"), snapshot: due("snapshot"), restart: due("restart") };
+  return {
+    sample: due("sample"),
+    snapshot: due("snapshot"),
+    restart: due("restart"),
+    keys: due("keys"),
+  };
 }
 
 const rounded = (sample: object) =>
@@ -245,17 +294,17 @@ async function main(): Promise<void> {
   } finally {
     soak.remove();
   }
-  const { tally, samples, restarts, snapshots } = soak;
+  const { tally, samples, restarts, snapshots, keyReloads } = soak;
   const faults = judge(soak);
   const last = samples.at(-2) ?? samples.at(-1)!;
   console.log(`
 searches ${tally.searches} (${tally.missed} missed their own row), reads ${tally.reads}, rows written ${tally.writes}, deletes ${tally.deletes}, refused for a while ${tally.refused}
-snapshots ${snapshots}, restarts ${restarts.length}: stopped in ${worst(restarts.map((r) => r.stopSeconds))} s, ready in ${worst(restarts.map((r) => r.readySeconds))} s at worst
+snapshots ${snapshots}, key reloads ${keyReloads}, restarts ${restarts.length}: stopped in ${worst(restarts.map((r) => r.stopSeconds))} s, ready in ${worst(restarts.map((r) => r.readySeconds))} s at worst
 recall ${Math.min(...samples.map(({ recall }) => recall)).toFixed(4)} at worst, resident ${mib(last.residentBytes)} MiB, handles ${last.handles}, log ${mib(last.walBytes)} MiB, lag ${worst(samples.map(({ lagMs }) => lagMs))} ms at worst
 verdict: ${faults.length === 0 ? "sound" : "NOT SOUND"}`);
   for (const fault of faults) console.log(`  ${fault}`);
   if (values.json !== undefined) {
-    const report = { about, seconds, tally, samples, restarts, snapshots, faults };
+    const report = { about, seconds, tally, samples, restarts, snapshots, keyReloads, faults };
     writeFileSync(values.json, JSON.stringify(report));
   }
   process.exitCode = faults.length === 0 ? 0 : 1;
