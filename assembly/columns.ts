@@ -86,6 +86,8 @@ export const COLUMNS_ROW_FLAGS = 80;
 export const COLUMNS_UNESCAPED = 84;
 export const COLUMNS_PRESENT_BASE = 88;
 export const COLUMNS_PALETTES_BASE = 92;
+/** Of a fault in columns from a file: which column, entry or slot it is. */
+export const COLUMNS_FAULT_PLACE = 96;
 // The maps of changes, at the offsets of layout.ts, so that one function marks them.
 export const COLUMNS_DIRTY_BASE = 108;
 export const COLUMNS_DIRTY_STRIDE = 112;
@@ -226,6 +228,14 @@ export const OP_EXISTS = 12;
 export const OP_CONTAINS = 13;
 /** A path without a column: rows whose flags have a bit of the length are to be seen in JSON. */
 export const OP_UNKNOWN = 14;
+
+// What may be wrong with columns from a file.
+export const COLUMNS_FAULT_NONE = 0;
+export const COLUMNS_FAULT_ENTRY = 1;
+export const COLUMNS_FAULT_TWICE = 2;
+export const COLUMNS_FAULT_COLUMN = 3;
+export const COLUMNS_FAULT_PALETTE = 4;
+export const COLUMNS_FAULT_LANE = 5;
 
 export const ORDER_GREATER = 0;
 export const ORDER_GREATER_EQUAL = 1;

@@ -24,6 +24,9 @@ import * as Slots from "./slots";
 import * as Tail from "./tail";
 import { Worker } from "./worker";
 
+export { checkIds, checkMetadata } from "./stored";
+export { adoptEntries, adoptTables, beginEntries, checkChunk } from "./columns/check";
+export { pinColumn } from "./columns/read";
 export { formatColumns } from "./columns/regions";
 export { crc32c, crc32cInit } from "./crc32c";
 export { checkRows, checkState } from "./graph/bounds";
@@ -234,11 +237,6 @@ export function putColumns(slot: u32, bytes: u32): void {
 /** Writer only: the slot holds no row any more. */
 export function freeColumns(slot: u32): void {
   Lanes.setPresent(slot, false);
-}
-
-/** Writer only, before any row: the column of a name (in the scratch) below another column. */
-export function pinColumn(parent: u32, bytes: u32, kind: u32): u32 {
-  return Reading.pinColumn(parent, bytes, kind);
 }
 
 /** The code of a string, NO_CODE when no row has it. */

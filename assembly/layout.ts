@@ -228,3 +228,5 @@ export const FAULT_SEQUENCE = 14;
 export const FAULT_DEAD = 15;
 export const FAULT_FREE = 16;
 export const FAULT_COMPONENT = 17;
+export const FAULT_UPPER_TWICE = 18;
+export const FAULT_FLAGS = 19;

@@ -55,6 +55,9 @@ describe("omendb snapshot", () => {
     expect(snapshots.map((each: { id: string }) => each.id)).to.deep.equal([id, "kept", "third"]);
     const shown = await omendb("list");
     expect(shown.stdout).to.match(/^id\s+status\s+made\s+sequence\s+rows\s+size\n/);
+    await done("create", "--file", "made.omen");
+    expect((await done("restore", "made.omen")).vectors).to.equal(1);
+    expect((await omendb("create", "--file", "made.omen")).code).to.equal(2);
     await done("delete", id);
     const gone = await omendb("delete", id, "--json");
     expect([gone.code, JSON.parse(gone.stderr).error.code]).to.deep.equal([

@@ -6,7 +6,6 @@
 import { expect } from "chai";
 import { loadImage } from "../src/collections/loading.ts";
 import { OmenError } from "../src/errors.ts";
-import { CHUNK_BYTES, imageCrc, SECTION_ROW_BYTES } from "../src/storage/head.ts";
 import { readImage } from "../src/storage/image.ts";
 import { Gate } from "../src/threads/gate.ts";
 import { takeImage } from "../src/threads/imager.ts";
@@ -15,6 +14,7 @@ import { Sitting } from "../src/threads/sitting.ts";
 import { Alone } from "./collections/alone.ts";
 import { crc32c } from "./crc32c.ts";
 import { FaultyFiles, Random, takeSeed } from "./faultyFiles.ts";
+import { reseal, sectionsOf } from "./resealed.ts";
 
 const seed = takeSeed();
 const ROUNDS = Math.ceil(Number(process.env.FUZZ_ROUNDS ?? 600) / 5);
@@ -85,29 +85,6 @@ function damage(original: Uint8Array, random: Random, isResealed: boolean): Uint
   }
   if (isResealed) reseal(bytes);
   return bytes;
-}
-
-function sectionsOf(bytes: Uint8Array) {
-  const view = new DataView(bytes.buffer);
-  const start = Math.ceil((64 + view.getUint32(36, true)) / 8) * 8;
-  return Array.from({ length: view.getUint32(40, true) }, (_, index) => {
-    const row = start + index * SECTION_ROW_BYTES;
-    return { offset: view.getUint32(row + 40, true), length: view.getUint32(row + 48, true) };
-  });
-}
-
-function reseal(bytes: Uint8Array): void {
-  const view = new DataView(bytes.buffer);
-  const sections = sectionsOf(bytes);
-  const tableStart = Math.ceil((64 + view.getUint32(36, true)) / 8) * 8;
-  let place = tableStart + sections.length * SECTION_ROW_BYTES;
-  for (const { offset, length } of sections) {
-    for (let at = 0; at < length; at += CHUNK_BYTES, place += 4) {
-      const end = offset + Math.min(at + CHUNK_BYTES, length);
-      view.setUint32(place, crc32c(bytes.subarray(offset + at, end)), true);
-    }
-  }
-  view.setUint32(12, imageCrc(bytes.subarray(0, view.getUint32(32, true)), crc32c), true);
 }
 
 async function judge(files: FaultyFiles, title: string): Promise<"refused" | "loaded"> {

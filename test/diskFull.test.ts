@@ -44,6 +44,10 @@ describe("a full disk", () => {
       const { body: health } = await client.get("/health");
       expect(health.status).to.equal("read_only");
       expect(health.reason).to.contain("ENOSPC");
+      expect(health.reason, "anybody may ask: no paths").not.to.contain("/");
+      expect(rows.detail)
+        .to.match(/ENOSPC/)
+        .and.not.contain("/");
       expect((await client.get("/readyz")).status).to.equal(200);
       const { body } = await client.post("/search", { vector: rows.vector, k: 5 });
       expect(body.results).to.have.length(5);
@@ -73,6 +77,8 @@ class Ingest {
   readonly codes = new Set<string>();
   readonly vector = Array.from({ length: DIMENSIONS }, (_, d) => d);
   refused = 0;
+  /** Of the last refusal. */
+  detail = "";
   readonly #client: Connection;
   #count = 0;
 
@@ -91,6 +97,7 @@ class Ingest {
     else {
       this.refused++;
       this.codes.add(`${answer.status} ${answer.body.code}`);
+      this.detail = answer.body.detail;
     }
     return answer.status;
   }

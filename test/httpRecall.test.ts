@@ -1,4 +1,7 @@
 /** Recall over HTTP, from a real server whose linkers measure it. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect } from "chai";
 import { generate } from "../perf/data.ts";
 import { rowAt } from "../perf/exact.ts";
@@ -94,4 +97,41 @@ describe("recall over http", () => {
     expect(status).to.equal(200);
     expect(body).to.deep.include({ sample: 0, curve: [], calibration: null });
   });
+});
+
+describe("recall of a server on a data path", () => {
+  it("is told after a restart by the curves that were measured before", async () => {
+    const path = await mkdtemp(join(tmpdir(), "omendb-recall-"));
+    const { base } = generate({
+      ...{ rows: ROWS, dimensions: DIMENSIONS, metric: "l2", queries: 1, truthWidth: 1 },
+    });
+    let server = await startServer({ PATH: path, THREADS: 1 });
+    try {
+      let client = server.connect();
+      for (let first = 0; first < ROWS; first += BATCH_ROWS) {
+        const vectors = Array.from({ length: BATCH_ROWS }, (_, at) => ({
+          id: first + at,
+          vector: [...rowAt(base, first + at)],
+        }));
+        expect((await client.post("/vectors/batch", { vectors })).status).to.equal(200);
+      }
+      let measured: { sample: number; age_seconds: number } | undefined;
+      for (let poll = 0; poll < POLLS_MAX && !measured; poll++) {
+        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+        measured = (await client.get("/recall?sample=1")).body.calibration ?? undefined;
+      }
+      const targets = (await client.get("/recall?sample=1")).body.targets;
+      expect(await server.stop()).to.equal(0);
+      server = await startServer({ PATH: path, THREADS: 1 });
+      client = server.connect();
+      const { body } = await client.get("/recall?sample=1");
+      expect(body.calibration).to.include({ rows: ROWS, sample: measured!.sample });
+      expect(body.calibration.age_seconds).to.be.above(measured!.age_seconds);
+      expect(body.targets).to.deep.equal(targets);
+      client.close();
+    } finally {
+      await server.stop("SIGKILL");
+      await rm(path, { recursive: true });
+    }
+  }).timeout(90_000);
 });

@@ -26,6 +26,9 @@ const VARYING = new Set([
   ...["indexed", "unindexed", "memory_bytes", "memory", "bytes_per_vector", "capacity"],
 ]);
 
+/** The block of commands that keep a snapshot and go back to it, and what they print. */
+const KEEPING = /```sh\n(npm run -s omendb -- snapshot [^`]+)```\n```text\n([^`]+)```/;
+
 interface Example {
   readonly command: string;
   readonly answer: string;
@@ -41,7 +44,8 @@ describe("readme", () => {
   it("shows what its curl lines are answered, and its programs print", async () => {
     const examples = examplesOf(walk);
     expect(examples).to.have.length.above(5);
-    expect(walk.match(/^curl /gm)).to.have.length(examples.length);
+    const curls = walk.replace(KEEPING, "").match(/^curl /gm);
+    expect(curls).to.have.length(examples.length);
     const server = await startServer({ LOG_LEVEL: "silent" });
     const client = server.connect();
     try {
@@ -55,6 +59,33 @@ describe("readme", () => {
     } finally {
       client.close();
       expect(await server.stop()).to.equal(0);
+    }
+  });
+
+  it("keeps a snapshot, wipes, restores and searches again by the lines that it shows", async () => {
+    const [, lines, printed] = KEEPING.exec(readme)!;
+    const rows = examplesOf(readme).filter(({ command }) => command.includes("/vectors/"));
+    const folder = await mkdtemp(join(tmpdir(), "omendb-readme-"));
+    const server = await startServer({ LOG_LEVEL: "silent", PATH: join(folder, "data") });
+    const client = server.connect();
+    try {
+      for (const { command } of rows) expect((await send(client, command)).status).to.equal(200);
+      const script = lines!
+        .replaceAll("npm run -s omendb --", `"${process.execPath}" "${join(root, "src/cli.ts")}"`)
+        .replaceAll("localhost:8000", `127.0.0.1:${server.port}`);
+      const env = { ...process.env, OMENDB_URL: `http://127.0.0.1:${server.port}` };
+      const { stdout } = await run("sh", ["-ec", script], { cwd: folder, env });
+      const same = (text: string) =>
+        text
+          .trim()
+          .replace(/^[\d-]+[0-9a-f]{4}:/, "ID:")
+          .replaceAll(/\d+(\.\d+)? [KM]iB/g, "SIZE")
+          .replace(/"took_ms":[\d.]+/, "TOOK");
+      expect(same(stdout)).to.equal(same(printed!));
+    } finally {
+      client.close();
+      await server.stop("SIGKILL");
+      await rm(folder, { recursive: true });
     }
   });
 

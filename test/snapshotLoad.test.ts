@@ -65,11 +65,15 @@ describe("snapshots of a server on a data path", () => {
 
   it("are restored as a write: the sequence goes on, and what came later is gone", async () => {
     const { client, server, folder } = await begin(2);
-    await client.post("/vectors/batch", { vectors: batchOf(1) });
+    const put = await client.post("/vectors/batch", { vectors: batchOf(1) });
+    expect(put.status, put.text).to.equal(200);
     const made = await client.post("/snapshots", undefined);
+    expect(made.status, made.text).to.equal(202);
     const { id, sequence } = await untilReady(client, made.body.id);
     await client.post("/vectors/batch", { vectors: batchOf(2) });
-    await client.post("/vectors/add", { id: "later", vector: vectorOf(9, 9) });
+    const later = { id: "later", vector: vectorOf(9, 9) };
+    const once = { "idempotency-key": "once" };
+    const added = await client.send("POST", "/vectors/add", later, once);
     const restored = await client.post(`/snapshots/${id}/restore`, undefined);
     expect(restored.body).to.deep.include({ sequence: sequence + 3 });
     expect((await client.get("/vectors/later")).status).to.equal(404);
@@ -79,6 +83,9 @@ describe("snapshots of a server on a data path", () => {
       vectors: BATCH,
       sequence: sequence + 3,
     });
+    // What was carried out stays carried out, though its row went.
+    const repeated = await again.client.send("POST", "/vectors/add", later, once);
+    expect(repeated.body).to.deep.equal(added.body);
     expect((await again.client.get("/vectors/later")).status).to.equal(404);
     expect((await again.client.send("DELETE", `/snapshots/${id}`)).status).to.equal(200);
     expect((await again.client.get(`/snapshots/${id}`)).status).to.equal(404);
@@ -86,8 +93,10 @@ describe("snapshots of a server on a data path", () => {
 
   it("that are damaged or of other dimensions change nothing", async () => {
     const { client, server } = await begin(2);
-    await client.post("/vectors/batch", { vectors: batchOf(1) });
+    const put = await client.post("/vectors/batch", { vectors: batchOf(1) });
+    expect(put.status, put.text).to.equal(200);
     const made = await client.post("/snapshots", undefined);
+    expect(made.status, made.text).to.equal(202);
     const { id } = await untilReady(client, made.body.id);
     const image = await download(server.port, id);
     // Between sections nothing means anything: a byte that is not 0 belongs to one.
@@ -99,8 +108,8 @@ describe("snapshots of a server on a data path", () => {
     expect(bad.body.code).to.equal("INVALID_SNAPSHOT");
     image[place]! ^= 1;
     await client.send("PUT", "/collections/other", { dimensions: 3 });
-    const put = await client.send("PUT", "/collections/other/snapshots/a", image, octets);
-    expect(put.status).to.equal(201);
+    const kept = await client.send("PUT", "/collections/other/snapshots/a", image, octets);
+    expect(kept.status, kept.text).to.equal(201);
     const refused = await client.post("/collections/other/snapshots/a/restore", undefined);
     expect(refused.status).to.equal(409);
     expect((await client.get("/stats")).body.vectors).to.equal(BATCH);

@@ -50,13 +50,13 @@ export function hashBytes(at: usize, bytes: u32, seed: u32): u32 {
 
 // @ts-ignore: decorator
 @inline
-function indexBase(index: u32): usize {
+export function indexBase(index: u32): usize {
   return load<u32>(index & 1 ? C.COLUMNS_INDEX_B : C.COLUMNS_INDEX_A);
 }
 
 // @ts-ignore: decorator
 @inline
-function indexMask(index: u32): u32 {
+export function indexMask(index: u32): u32 {
   return ((<u32>1) << (index >> 1)) - 1;
 }
 

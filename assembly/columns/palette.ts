@@ -46,3 +46,17 @@ export function codeOfLane(column: u32, lane: u64): u32 {
   markDirty(palette, C.PALETTE_BYTES);
   return code;
 }
+
+/** Leads from a lane to the code it has; false when another code has it. */
+export function enterCode(column: u32, code: u32, lane: u64): bool {
+  const palette = paletteAt(column);
+  let place = <u32>((lane * MULTIPLIER) >> 54);
+  while (true) {
+    const held = <u32>load<u8>(palette + place, C.PALETTE_TABLE);
+    if (held == 0) break;
+    if (laneOfCode(column, held) == lane) return false;
+    place = (place + 1) & (C.PALETTE_PLACES - 1);
+  }
+  store<u8>(palette + place, <u8>code, C.PALETTE_TABLE);
+  return true;
+}

@@ -215,7 +215,7 @@ function columnOf(parent: u32, start: usize, end: usize): u32 {
 }
 
 /** Where in the table of names a column is, or would be. */
-function placeOf(parent: u32, name: usize, bytes: u32, hash: u32): usize {
+export function placeOf(parent: u32, name: usize, bytes: u32, hash: u32): usize {
   let slot = hash & (C.NAMES_SLOTS - 1);
   while (true) {
     const place = <usize>C.COLUMNS_NAMES + (<usize>slot << 2);

@@ -14,6 +14,7 @@ import { CONFIRM } from "./repair";
 import { entry } from "./search";
 import { visit, visitedReset } from "./visited";
 
+const FLAGS: u32 = (L.FLAG_HASTY << 1) - 1;
 /** As components are refused when they come in (COMPONENT_MAX); NaN is not below it either. */
 const COMPONENT_MAX: f32 = 1.0000000272564224e16;
 
@@ -34,12 +35,41 @@ export function checkRows(index: u32, from: u32, to: u32, sequence: f64): u32 {
   worker.resultCount = 0;
   worker.moved = 0;
   worker.distances = 0;
+  if (from == 0) forgetMarks();
   for (let slot = from; slot < min(to, used); slot++) {
     if (checkHead(worker, slot, used, <u64>sequence) != L.FAULT_NONE) return worker.fault;
     if (checkLinks(worker, slot, used) != L.FAULT_NONE) return worker.fault;
     if (!isSound(slot)) return fail(worker, L.FAULT_COMPONENT, slot, 0);
   }
   return fail(worker, L.FAULT_NONE, L.NO_SLOT, 0);
+}
+
+/**
+ * Marks that are kept from call to call: in the checker's queue a bit for each upper unit that is
+ * somebody's, and two bits a slot, among those of the look for lost rows: it is in the graph, and
+ * something links to it.
+ */
+function forgetMarks(): void {
+  memory.fill(header().scratchBase, 0, (header().upperCapacity >> 3) + 8);
+  memory.fill(header().reachBase, 0, header().bitmapStride << 1);
+}
+
+// @ts-ignore: decorator
+@inline
+function mark(base: usize, bit: u32): void {
+  const at = base + (bit >> 3);
+  store<u8>(at, load<u8>(at) | <u8>(1 << (<u8>bit & 7)));
+}
+
+/** False when one of the units is somebody's already. */
+function claimUnits(unit: u32, count: u32): bool {
+  for (let own = unit; own < unit + count; own++) {
+    const at = header().scratchBase + (own >> 3);
+    const bit = <u8>(1 << (<u8>own & 7));
+    if (load<u8>(at) & bit) return false;
+    store<u8>(at, load<u8>(at) | bit);
+  }
+  return true;
 }
 
 function checkHead(worker: Worker, slot: u32, used: u32, sequence: u64): u32 {
@@ -74,9 +104,16 @@ function checkLinks(worker: Worker, slot: u32, used: u32): u32 {
     const usedUnits = min(atomic.load<u32>(L.HEADER_UPPER_USED), header().upperCapacity);
     if (unit >= usedUnits || unit + level > usedUnits)
       return fail(worker, L.FAULT_UPPER_BOUNDS, slot, unit);
+    if (!claimUnits(unit, level)) return fail(worker, L.FAULT_UPPER_TWICE, slot, unit);
   }
+  const flags = Row.flagsOf(slot);
+  if (flags > FLAGS) return fail(worker, L.FAULT_FLAGS, slot, flags);
+  if (flags & L.FLAG_LINKED) mark(header().reachBase, slot);
+  else if (level > 0 || Row.countOf(Row.listOf(slot, 0)) > 0)
+    return fail(worker, L.FAULT_FLAGS, slot, flags);
   // Nobody follows these any more, and what they name may have left its levels before them.
   if (isLeaving(slot)) return L.FAULT_NONE;
+  const meant = header().reachBase + header().bitmapStride;
   for (let at: u32 = 0; at <= level; at++) {
     const list = Row.listOf(slot, at);
     const count = Row.countOf(list);
@@ -84,6 +121,7 @@ function checkLinks(worker: Worker, slot: u32, used: u32): u32 {
     for (let i: u32 = 0; i < count; i++) {
       const link = Row.linkAt(list, i);
       if (link >= used) return fail(worker, L.FAULT_LINK_BOUNDS, slot, link);
+      if (at == 0) mark(meant, link);
       // Above level 0 the link's own lists are found through its head, which must have them.
       if (at > 0 && (Row.levelOf(link) < at || isLeaving(link)))
         return fail(worker, L.FAULT_LINK_LEVEL, slot, link);
@@ -144,7 +182,22 @@ export function checkState(index: u32, free: u32): u32 {
   if (slot != L.NO_SLOT || load<u32>(L.HEADER_FREE_COUNT) != count)
     return fail(worker, L.FAULT_FREE, slot, count);
   if (load<u32>(L.HEADER_FREE_TAIL) != last) return fail(worker, L.FAULT_FREE, last, count);
-  return checkUnits(worker);
+  if (checkUnits(worker) != L.FAULT_NONE) return worker.fault;
+  return checkMeant(worker);
+}
+
+/** What is linked to is in the graph. */
+function checkMeant(worker: Worker): u32 {
+  const linked = header().reachBase;
+  const meant = linked + header().bitmapStride;
+  for (let word: u32 = 0; word < (slotsUsed() + 63) >> 6; word++) {
+    const at = <usize>word << 3;
+    const outside = load<u64>(meant + at) & ~load<u64>(linked + at);
+    if (outside != 0)
+      return fail(worker, L.FAULT_LINK_UNLINKED, (word << 6) + <u32>ctz<u64>(outside), 0);
+  }
+  memory.fill(linked, 0, header().bitmapStride << 1);
+  return fail(worker, L.FAULT_NONE, L.NO_SLOT, 0);
 }
 
 /** The stacks of free units of the upper region: each ends, inside the region. */
@@ -156,6 +209,7 @@ function checkUnits(worker: Worker): u32 {
       const unit = next - 1;
       if (steps > used || unit >= used || unit + level > used)
         return fail(worker, L.FAULT_UPPER_BOUNDS, L.NO_SLOT, unit);
+      if (!claimUnits(unit, level)) return fail(worker, L.FAULT_UPPER_TWICE, L.NO_SLOT, unit);
       next = load<u32>(header().upperBase + <usize>unit * header().upperStride);
     }
   }

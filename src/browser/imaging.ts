@@ -3,11 +3,10 @@
  * being linked, so the imager that a server uses has nothing to wait for.
  */
 import type { Collection } from "../collections/collection.ts";
+import { partsBeside } from "../collections/imaged.ts";
 import type { Files, OpenFile } from "../storage/files.ts";
 import type { Crc32c } from "../storage/frame.ts";
 import { type Sitter, takeImage } from "../threads/imager.ts";
-
-const NOTHING = new Uint8Array(0);
 
 /** `onShare` hears how much of it is written, 0 to 1. */
 export async function writeInto(
@@ -25,7 +24,7 @@ export async function writeInto(
       sequence: collection.sequence,
       shards,
       title: { name, settings, createdAt: new Date().toISOString() },
-      ledger: NOTHING,
+      parts: partsBeside(collection),
       vectors: collection.live,
     }),
     go: () => undefined,

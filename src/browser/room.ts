@@ -49,14 +49,16 @@ export class PageRoom {
   }
 
   /** Untouched memories for a shard that is loaded. Throws OmenError MEMORY_LIMIT. */
-  reserve(settings: CollectionSettings, { vectors, records }: ShardSizes): ShardMemories {
+  reserve(settings: CollectionSettings, { vectors, records, lanes }: ShardSizes): ShardMemories {
     const stride = Math.ceil(settings.dimensions / 4) * 16;
     const capacity = capacityFor(vectors / stride);
     const recordBytes = Math.max(records * HEAD_ROOM, capacity * RECORD_BYTES);
+    // An eighth of it is for texts.
+    const columnBytes = Math.max(lanes * HEAD_ROOM * 1.25, capacity * COLUMN_BYTES);
     return {
       vectors: this.#reserve(pagesOf(this.#shardBytes(settings, capacity))),
       rows: this.#reserve(pagesOf(SHARD_BYTES + capacity * ID_BYTES + recordBytes)),
-      columns: this.#reserve(pagesOf(COLUMNS_BYTES + capacity * COLUMN_BYTES)),
+      columns: this.#reserve(pagesOf(COLUMNS_BYTES + columnBytes)),
     };
   }
 

@@ -21,7 +21,7 @@ a file uploads it first. verify ends with 3 when bytes are damaged, with 4 when 
 them.
 
 Examples:
-  $ omendb snapshot create --collection songs
+  $ omendb snapshot create --collection songs --file songs.omen
   $ omendb snapshot list --collection songs --json
   $ omendb snapshot download 20260102-030405 songs.omen --collection songs
   $ omendb snapshot verify songs.omen
@@ -32,6 +32,7 @@ interface Flags extends TargetFlags {
   readonly collection: string;
   readonly json?: boolean;
   readonly id?: string;
+  readonly file?: string;
   readonly force?: boolean;
 }
 
@@ -49,12 +50,18 @@ export function addSnapshot(program: Command, ending: Ending): void {
       .addHelpText("after", EXAMPLES);
   };
 
-  add("create", "make one and wait until it is ready").action((flags: Flags) =>
-    onShelf(flags, async (shelf) => {
-      const made = await create(shelf, flags.json ?? false);
-      printAnswer(flags.json ?? false, made, () => `${made.id}: ${describe(made)}`);
-    }),
-  );
+  add("create", "make one and wait until it is ready")
+    .option("--file <file>", "write it to a file too")
+    .option("--force", "replace a file that is there")
+    .action((flags: Flags) =>
+      onShelf(flags, async (shelf) => {
+        const { file } = flags;
+        if (file !== undefined) await refusePresent(file, flags);
+        const made = await create(shelf, flags.json ?? false);
+        if (file !== undefined) await shelf.fetch(made.id, file);
+        printAnswer(flags.json ?? false, made, () => `${made.id}: ${describe(made)}`);
+      }),
+    );
   add("list", "all of a collection").action((flags: Flags) =>
     onShelf(flags, async (shelf) => {
       const snapshots = await shelf.list();
@@ -86,9 +93,7 @@ export function addSnapshot(program: Command, ending: Ending): void {
     .option("--force", "replace a file that is there")
     .action((id: string, file: string, flags: Flags) =>
       onShelf(flags, async (shelf) => {
-        if (!flags.force && (await stat(file).catch(() => undefined)) !== undefined) {
-          throw new UsageError(`${file} is there already; --force replaces it`);
-        }
+        await refusePresent(file, flags);
         const bytes = await shelf.fetch(id, file);
         printAnswer(flags.json ?? false, { id, file, bytes }, () => {
           return `${file}: ${bytesShown(bytes)}`;
@@ -111,6 +116,11 @@ export function addSnapshot(program: Command, ending: Ending): void {
       printAnswer(flags.json ?? false, { status: "ok", id }, () => `${id}: deleted`);
     }),
   );
+}
+
+async function refusePresent(file: string, { force }: Flags): Promise<void> {
+  if (force || (await stat(file).catch(() => undefined)) === undefined) return;
+  throw new UsageError(`${file} is there already; --force replaces it`);
 }
 
 async function onShelf(flags: Flags, use: (shelf: SnapshotShelf) => Promise<void>): Promise<void> {

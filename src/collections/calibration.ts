@@ -22,6 +22,8 @@ export const CURVES = [
   { k: 10, factor: 1 },
   { k: 100, factor: 10 },
 ] as const;
+/** Samples of one measurement take no longer, all together. */
+export const TOOK_MS_MAX = 20_000;
 /** Wider ones are not measured. */
 export const EF_MEASURED_MAX = 2560;
 
@@ -222,3 +224,42 @@ const pointOf = (recall: number, error: number, distances: number): Point => ({
   error,
   distances,
 });
+
+/** As an image keeps them; nothing where there are none. */
+export function curvesToBytes(curves: Curves | undefined): Uint8Array<ArrayBuffer> {
+  if (curves === undefined) return new Uint8Array(0);
+  const stated = { curves: CURVES, efs: EFS, ...curves };
+  return new TextEncoder().encode(JSON.stringify(stated));
+}
+
+export const CURVES_JSON_BYTES_MAX = 64 * 1024;
+
+/**
+ * From an image, where anything may stand: undefined for what are no curves. "others" are curves of
+ * widths that are not measured here; those are measured anew.
+ */
+export function curvesFromBytes(bytes: Uint8Array, nowMs: number): Curves | "others" | undefined {
+  try {
+    const { curves, efs, points, ...head } = JSON.parse(new TextDecoder().decode(bytes));
+    if (JSON.stringify([curves, efs]) !== JSON.stringify([CURVES, EFS])) return "others";
+    const { samples, rows, changes, measuredAtMs, tookMs } = head;
+    const numbers = [samples, rows, changes, measuredAtMs, tookMs];
+    if (!numbers.every((value) => Number.isFinite(value) && value >= 0)) return undefined;
+    const read = CURVES.map((_, curve) => EFS.map((_, index) => pointIn(points[curve][index])));
+    // A clock that went wrong must not keep linkers from measuring again.
+    const whenMs = Math.min(measuredAtMs, nowMs);
+    const lastedMs = Math.min(tookMs, TOOK_MS_MAX);
+    return { samples, rows, changes, measuredAtMs: whenMs, tookMs: lastedMs, points: read };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Throws where it is no point. */
+function pointIn(stated: unknown): Point | undefined {
+  if (stated === null) return undefined;
+  const { recall, error, distances } = stated as Point;
+  const isSound = recall >= 0 && recall <= 1 && error >= 0 && distances >= 0;
+  if (!isSound || !Number.isFinite(error) || !Number.isFinite(distances)) throw new Error();
+  return pointOf(recall, error, distances);
+}

@@ -7,14 +7,20 @@
  * hundred, and an idle collection nothing at all. It ends when the error is small where targets
  * lie, or when it has taken long enough.
  */
-import { CURVES, type Curves, EF_MEASURED_MAX, EFS, type Point } from "./calibration.ts";
+import {
+  CURVES,
+  type Curves,
+  EF_MEASURED_MAX,
+  EFS,
+  type Point,
+  TOOK_MS_MAX,
+} from "./calibration.ts";
 import type { Collection } from "./collection.ts";
 import { EXACT_COMPONENTS } from "./planner.ts";
 import { drawRow, type Outcome, probe, type Trial } from "./probing.ts";
 
 const SAMPLES_MIN = 200;
 const SAMPLES_MAX = 1000;
-const TOOK_MS_MAX = 20_000;
 /** Good enough, where recall is below one by more than a few. */
 const ERROR_MAX = 0.0015;
 const CHANGED_SHARE = 0.2;

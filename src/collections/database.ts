@@ -209,6 +209,8 @@ export interface Health {
   readonly reason?: string;
   /** 0..1 while it loads. */
   readonly progress?: number;
+  /** All is there and asked for on this thread, but not yet on every other one. */
+  readonly isLoaded?: boolean;
 }
 
 /**

@@ -1,12 +1,15 @@
 /**
  * Loads a shard's ids and metadata from an image into an untouched memory, where they are used as
  * they lie. As with the graph (engine/loadShard.ts) a file may be hostile: after this every record
- * lies inside the heap and overlaps no other, each id is found by its hash, and no list of free
- * places comes back to itself.
+ * lies inside the heap and overlaps no other, each id is found by its hash, metadata is JSON, and
+ * no list of free places comes back to itself.
  */
 import { NO_SLOT } from "../../assembly/layout.ts";
+import { address, type EngineExports } from "../engine/exports.ts";
 import type { LoadOptions } from "../engine/loadShard.ts";
 import { loadPart, loadRegion } from "../engine/sections.ts";
+import { sumIn } from "../engine/sums.ts";
+import { instantiate, type Variant } from "../engine/variant.ts";
 import { classBytes, classOf } from "./classes.ts";
 import {
   CLASSES,
@@ -56,6 +59,7 @@ export interface Slots {
 
 /** Throws what the sections throw, and MEMORY_LIMIT when the memory is too small. */
 export async function loadRows(
+  variant: Variant,
   memory: WebAssembly.Memory,
   capacity: number,
   slots: Slots,
@@ -77,8 +81,9 @@ export async function loadRows(
   if (positions > capacity) throw damage(`${positions} positions, ${capacity} fit`);
   if (bits > words[INDEX_BITS_MAX]!) throw damage(`an index of 2^${bits} places has no room`);
   const bytes = new Uint8Array(memory.buffer);
+  const sum = sumIn(variant, memory, words[HEAP_END]!);
   const region = (part: string, base: number, length: number) =>
-    loadRegion(sections, prefix + part, bytes.subarray(base, base + length));
+    loadRegion(sections, prefix + part, bytes.subarray(base, base + length), sum);
   await Promise.all([
     region("heap", heap, heapBytes),
     region("records", words[RECORDS]!, slots.used * 4),
@@ -92,7 +97,32 @@ export async function loadRows(
   words[POSITION_FREE] = stated[POSITION_FREE]!;
   const check = new Check(words, bytes, slots, damage);
   await check.run(stated, pause);
+  await checkTexts(instantiate(variant, memory), words, slots, pause, damage);
   return new Rows(memory);
+}
+
+/** What the records say, which costs as much as reading them. */
+async function checkTexts(
+  engine: EngineExports,
+  words: Uint32Array,
+  { used }: Slots,
+  pause: () => Promise<void>,
+  damage: (message: string) => Error,
+): Promise<void> {
+  const [heap, records, table, seed] = [HEAP, RECORDS, TABLE, SEED].map((word) => words[word]!);
+  const positions = words[POSITIONS_USED]!;
+  for (let from = 0; from < positions; from += SLICE_ROWS) {
+    const to = Math.min(from + SLICE_ROWS, positions);
+    const position = address(engine.checkIds(heap!, records!, table!, from, to, seed!));
+    if (position < to) throw damage(`position ${position} has not the hash of an id that is text`);
+    await pause();
+  }
+  for (let from = 0; from < used; from += SLICE_ROWS) {
+    const to = Math.min(from + SLICE_ROWS, used);
+    const slot = address(engine.checkMetadata(heap!, records!, from, to));
+    if (slot < to) throw damage(`slot ${slot}: its metadata is no JSON object`);
+    await pause();
+  }
 }
 
 class Check {

@@ -3,19 +3,21 @@
  * and checked before anyone sees them. Where the image comes from (a file, an upload, a page's
  * fetch) is the caller's business, and so is whether memory is shared.
  *
- * Vectors, codes, graph, ids and metadata are used as they lie. Columns are derived: they are put
- * again from the rows' metadata.
+ * All is used as it lies. Only where a memory is too small for the columns as they are, those are
+ * put again from the rows' metadata.
  */
 import * as L from "../../assembly/layout.ts";
 import { Columns } from "../engine/columns.ts";
+import { loadColumns } from "../engine/loadColumns.ts";
 import { loadShard } from "../engine/loadShard.ts";
 import { reserveMemory } from "../engine/memory.ts";
 import { loadPart, type Sections } from "../engine/sections.ts";
 import type { Shard } from "../engine/shard.ts";
 import type { Variant } from "../engine/variant.ts";
+import { Calibration, CURVES_JSON_BYTES_MAX, curvesFromBytes } from "./calibration.ts";
 import { type CollectionParts, type ShardMemories, shardSettings } from "./collection.ts";
 import type { CollectionSettings } from "./database.ts";
-import { shardPrefix } from "./imaged.ts";
+import { LEDGER, RECALL, shardPrefix } from "./imaged.ts";
 import { LEDGER_BYTES_MAX } from "./ledger.ts";
 import { loadRows, type Slots } from "./loadRows.ts";
 import type { Rows } from "./rows.ts";
@@ -45,6 +47,8 @@ export interface ShardSizes {
   readonly vectors: number;
   /** Of ids and metadata. */
   readonly records: number;
+  /** Of the columns' lanes. */
+  readonly lanes: number;
 }
 
 export interface Loaded {
@@ -61,11 +65,10 @@ const SLICE_ROWS = 5000;
 export async function loadImage(image: OpenedImage, around: Surroundings): Promise<Loaded> {
   const { title, file, sequence } = image;
   const { name, settings: stated, shards: count } = title;
-  const isObject = typeof stated === "object" && stated !== null;
-  if (typeof name !== "string" || !isObject || !isShardCount(count)) {
+  if (typeof name !== "string" || !isShardCount(count)) {
     throw image.damage("the head", "it states no collection");
   }
-  const settings = readSettings(stated as Record<string, unknown>, file);
+  const settings = readSettings(stated, file);
   const { variant, workers, shardRows, pause } = around;
   const shards: ShardMemories[] = [];
   for (let index = 0; index < count; index++) {
@@ -75,13 +78,17 @@ export async function loadImage(image: OpenedImage, around: Surroundings): Promi
     const sizes = {
       vectors: regionBytes(image, `${prefix}vectors`),
       records: regionBytes(image, `${prefix}heap`),
+      lanes: regionBytes(image, `${prefix}lanes`),
     };
     const { vectors, rows: rowsMemory, columns } = reserve(settings, sizes);
     const wanted = shardSettings(settings, workers, shardRows);
     const beside = async (shard: Shard) => {
       const slots = slotsOf(shard);
-      const rows = await loadRows(rowsMemory, shard.capacity, slots, options);
-      Columns.format(variant, columns, shard.capacity, workers, settings.schema);
+      const rows = await loadRows(variant, rowsMemory, shard.capacity, slots, options);
+      const { schema } = settings;
+      const { capacity } = shard;
+      const wantedColumns = { ...options, ...slots, capacity, workers, schema };
+      if (await loadColumns(variant, columns, wantedColumns)) return;
       await putColumns(new Columns(variant, columns, 0), slots, rows, pause);
     };
     await loadShard(variant, vectors, wanted, { ...options, beside });
@@ -89,7 +96,13 @@ export async function loadImage(image: OpenedImage, around: Surroundings): Promi
   }
   const state = newState(variant.shared);
   new State(state).sequence = sequence;
-  const ledger = await loadPart(image, "ledger", LEDGER_BYTES_MAX);
+  const ledger = await loadPart(image, LEDGER, LEDGER_BYTES_MAX);
+  const recall = await loadPart(image, RECALL, CURVES_JSON_BYTES_MAX);
+  if (recall.length > 0) {
+    const curves = curvesFromBytes(recall, Date.now());
+    if (curves === undefined) throw image.damage(RECALL, "these are no curves of recall");
+    if (curves !== "others") new Calibration(state).publish(curves);
+  }
   return { parts: { name, settings, state, shards }, ledger };
 }
 

@@ -48,26 +48,38 @@ const RULES: Record<(typeof SETTING_NAMES)[number], (value: unknown) => boolean>
   efSearch: isWhole(1, EF_MAX),
 };
 
-function checkStatedSchema(schema: unknown, file: string): void {
-  try {
-    checkSchema(Object(schema) as Record<string, string>, "schema");
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : "";
-    throw new OmenError("CORRUPT_FILE", `${file}, offset 0: ${reason}`, { cause });
+/** Settings from a file, where anything may stand. `file` is what the error calls it. */
+export function readSettings(stated: unknown, file: string): CollectionSettings {
+  const refuse = (what: string, cause?: unknown) =>
+    new OmenError("CORRUPT_FILE", `${file}, offset 0: ${what}`, { cause });
+  if (!isPlain(stated)) throw refuse(`settings cannot be ${JSON.stringify(stated)}`);
+  const settings: Record<string, unknown> = {};
+  for (const name of SETTING_NAMES) {
+    const value = stated[name];
+    if (!RULES[name](value)) throw refuse(`the setting ${name} cannot be ${JSON.stringify(value)}`);
+    settings[name] = value;
   }
+  const { schema, quota } = stated;
+  if (schema !== undefined) {
+    if (!isPlain(schema)) throw refuse(`a schema cannot be ${JSON.stringify(schema)}`);
+    try {
+      settings.schema = checkSchema(schema as Record<string, string>, "schema");
+    } catch (cause) {
+      throw refuse(cause instanceof Error ? cause.message : "", cause);
+    }
+  }
+  if (quota !== undefined) {
+    if (!isPlain(quota)) throw refuse(`a quota cannot be ${JSON.stringify(quota)}`);
+    for (const [name, most] of Object.entries(quota)) {
+      const isKnown = name === "vectors" || name === "bytes";
+      if (isKnown && isWhole(1, Number.MAX_SAFE_INTEGER)(most)) continue;
+      throw refuse(`the quota of ${name} cannot be ${JSON.stringify(most)}`);
+    }
+    settings.quota = quota;
+  }
+  return settings as unknown as CollectionSettings;
 }
 
-/** Settings from a file, where anything may stand. `file` is what the error calls it. */
-export function readSettings(stated: Record<string, unknown>, file: string): CollectionSettings {
-  for (const name of SETTING_NAMES) {
-    if (RULES[name](stated[name])) continue;
-    const message = `the setting ${name} cannot be ${JSON.stringify(stated[name])}`;
-    throw new OmenError("CORRUPT_FILE", `${file}, offset 0: ${message}`);
-  }
-  if (stated.schema !== undefined) checkStatedSchema(stated.schema, file);
-  for (const [name, most] of Object.entries(stated.quota ?? {})) {
-    if (isWhole(1, Number.MAX_SAFE_INTEGER)(most)) continue;
-    throw new OmenError("CORRUPT_FILE", `${file}, offset 0: the quota of ${name} is ${most}`);
-  }
-  return stated as unknown as CollectionSettings;
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

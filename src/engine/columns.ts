@@ -53,16 +53,19 @@ export class Columns {
   #pathsKnown = 0;
   #loaded: Program | undefined;
 
-  /** Lays out an untouched memory for `capacity` rows. Throws OmenError MEMORY_LIMIT. */
+  /**
+   * Lays out an untouched memory for `capacity` rows. The seed is what strings are hashed with.
+   * Throws OmenError MEMORY_LIMIT.
+   */
   static format(
     variant: Variant,
     memory: WebAssembly.Memory,
     capacity: number,
     workers: number,
     schema: Schema = {},
+    seed: number = crypto.getRandomValues(new Uint32Array(1))[0]!,
   ): void {
     const engine = instantiate(variant, memory);
-    const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
     const { byteLength } = memory.buffer;
     if (engine.formatColumns(capacity, workers, seed, byteLength) === 0) {
       const message = `columns of ${capacity} rows do not fit a memory of ${byteLength} bytes`;
@@ -210,9 +213,13 @@ export class Columns {
   }
 }
 
-/** A schema's paths get their columns, and so does what lies on the way to them. */
+/**
+ * A schema's paths get their columns, in their order, and so does what lies on the way to them: an
+ * image has the same columns under the same numbers.
+ */
 function pin(engine: EngineExports, bytes: Uint8Array, schema: Schema): void {
-  for (const [path, kind] of Object.entries(schema)) {
+  const paths = Object.entries(schema).sort(([a], [b]) => (a < b ? -1 : 1));
+  for (const [path, kind] of paths) {
     const names = path.split(".");
     let column = ROOT;
     for (const [index, name] of names.entries()) {

@@ -89,6 +89,19 @@ export interface EngineExports extends DeskExports {
   isStillVisible(slot: number, stamp: number, snapshot: number): number;
   check(worker: number): number;
   formatColumns(capacity: number, workers: number, seed: number, memoryBytes: number): number;
+  checkIds(
+    heap: number,
+    records: number,
+    table: number,
+    from: number,
+    to: number,
+    seed: number,
+  ): number;
+  checkMetadata(heap: number, records: number, from: number, to: number): number;
+  beginEntries(): void;
+  adoptEntries(from: number, to: number): number;
+  adoptTables(pinned: number): number;
+  checkChunk(column: number, chunk: number, rows: number): number;
   putColumns(slot: number, bytes: number): void;
   freeColumns(slot: number): void;
   pinColumn(parent: number, bytes: number, kind: number): number;

@@ -24,6 +24,8 @@ const FAULTS: Record<number, string> = {
   [L.FAULT_SEQUENCE]: "a row was written or removed by a write that is not there",
   [L.FAULT_DEAD]: "a row's death and its bit among the dead disagree",
   [L.FAULT_FREE]: "the list of free slots is broken",
+  [L.FAULT_UPPER_TWICE]: "upper lists belong to two rows, or to one and the free ones",
+  [L.FAULT_FLAGS]: "a row outside of the graph has links, or its flags are none",
   [L.FAULT_COMPONENT]: "a component of a vector or of its code cannot be",
 };
 

@@ -95,18 +95,29 @@ export class ImagedShard implements Imaged {
   }
 
   turn(): void {
-    const base = this.#header(L.HEADER_DIRTY_BASE);
-    const isFirst = this.#header(L.HEADER_DIRTY_NOW) === base;
-    const next = isFirst ? base + this.#header(L.HEADER_DIRTY_STRIDE) : base;
-    Atomics.store(this.#words, L.HEADER_DIRTY_NOW >>> 2, next);
+    turnMap(this.#words);
   }
 
   changes(): Uint8Array {
-    const base = this.#header(L.HEADER_DIRTY_BASE);
-    const stride = this.#header(L.HEADER_DIRTY_STRIDE);
-    const start = this.#header(L.HEADER_DIRTY_NOW) === base ? base + stride : base;
-    return this.bytes.subarray(start, start + Math.ceil(this.bytes.length / L.DIRTY_BYTES));
+    return closedMap(this.bytes, this.#words);
   }
+}
+
+/** The engine's memories have their maps of changes at the same offsets. */
+export function turnMap(words: Uint32Array): void {
+  const at = (offset: number) => Atomics.load(words, offset >>> 2);
+  const base = at(L.HEADER_DIRTY_BASE);
+  const isFirst = at(L.HEADER_DIRTY_NOW) === base;
+  const next = isFirst ? base + at(L.HEADER_DIRTY_STRIDE) : base;
+  Atomics.store(words, L.HEADER_DIRTY_NOW >>> 2, next);
+}
+
+export function closedMap(bytes: Uint8Array, words: Uint32Array): Uint8Array {
+  const at = (offset: number) => Atomics.load(words, offset >>> 2);
+  const base = at(L.HEADER_DIRTY_BASE);
+  const isFirst = at(L.HEADER_DIRTY_NOW) === base;
+  const start = isFirst ? base + at(L.HEADER_DIRTY_STRIDE) : base;
+  return bytes.subarray(start, start + Math.ceil(bytes.length / L.DIRTY_BYTES));
 }
 
 /** The counter goes past the capacity when linkers find no room there. */

@@ -6,10 +6,12 @@
  * (assembly/graph/bounds.ts), for a file may be hostile and its checksums sound.
  */
 import * as L from "../../assembly/layout.ts";
+import { OmenError } from "../errors.ts";
 import { formatShard, type ShardSettings } from "./format.ts";
 import { nameFault } from "./graphFault.ts";
 import { loadPart, loadRegion, type Sections } from "./sections.ts";
 import { Shard } from "./shard.ts";
+import { sumIn } from "./sums.ts";
 import type { Variant } from "./variant.ts";
 
 /** Rows checked before others get the thread. */
@@ -74,6 +76,11 @@ export async function loadShard(
   const capacity = formatShard(variant, memory, { ...settings, capacityMax });
   if (used > capacity) throw damage(`${used} rows, ${capacity} fit a memory here`);
   const words = new Uint32Array(memory.buffer);
+  const version = stated[L.HEADER_VERSION >>> 2]!;
+  if (stated[0] === L.LAYOUT_MAGIC && version !== L.LAYOUT_VERSION) {
+    const opens = `this build opens ${L.LAYOUT_VERSION}`;
+    throw new OmenError("UNSUPPORTED_FORMAT", `a shard of version ${version}, ${opens}`);
+  }
   for (const offset of SAME) {
     if (stated[offset >>> 2] === words[offset >>> 2]) continue;
     throw damage(
@@ -87,11 +94,15 @@ export async function loadShard(
   const isReached = stated[L.HEADER_REACHED_TAIL >>> 2] === stated[L.HEADER_TAIL_HEAD >>> 2];
   words[L.HEADER_REACHED_TAIL >>> 2] = isReached ? 0 : L.NO_SLOT;
   words[L.HEADER_LAST_TIED >>> 2] = L.NO_SLOT;
+  // Rows that were linked in haste are still to be linked better, by a pass over all.
+  const isHasty = stated[L.HEADER_HASTY >>> 2] !== stated[L.HEADER_HASTY_DONE >>> 2];
+  words[L.HEADER_HASTY >>> 2] = isHasty ? 1 : 0;
 
   const bytes = new Uint8Array(memory.buffer);
   const at = (offset: number) => words[offset >>> 2]!;
+  const sum = sumIn(variant, memory, at(L.HEADER_END));
   const region = (name: string, base: number, length: number) =>
-    loadRegion(sections, prefix + name, bytes.subarray(at(base), at(base) + length));
+    loadRegion(sections, prefix + name, bytes.subarray(at(base), at(base) + length), sum);
   await Promise.all([
     region("vectors", L.HEADER_VECTORS_BASE, used * at(L.HEADER_VECTOR_STRIDE)),
     region("codes", L.HEADER_CODES_BASE, used * at(L.HEADER_CODE_STRIDE)),

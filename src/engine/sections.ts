@@ -1,11 +1,14 @@
 /** How the engine's and the collections' loaders read an image, whatever it comes from. */
 import type { OmenError } from "../errors.ts";
 
+/** CRC-32C of bytes that lie where it knows. */
+export type Sum = (bytes: Uint8Array) => number;
+
 export interface Sections {
   /** Bytes of a section; undefined when the image has none of that name. */
   lengthOf(name: string): number | undefined;
-  /** Fills the first bytes of `target` with the section, every checksum checked. */
-  load(name: string, target: Uint8Array): Promise<void>;
+  /** Fills the first bytes of `target` with the section, every checksum checked, by `sum`. */
+  load(name: string, target: Uint8Array, sum?: Sum): Promise<void>;
   /** What to throw when a section's content cannot be. */
   damage(name: string, message: string): OmenError;
 }
@@ -18,6 +21,7 @@ export async function loadRegion(
   sections: Sections,
   name: string,
   target: Uint8Array,
+  sum?: Sum,
 ): Promise<void> {
   let at = 0;
   let part = name;
@@ -27,7 +31,7 @@ export async function loadRegion(
     if (at + bytes > target.length) {
       throw sections.damage(part, `the region ends at ${target.length}, not at ${at + bytes}`);
     }
-    await sections.load(part, target.subarray(at, at + bytes));
+    await sections.load(part, target.subarray(at, at + bytes), sum);
     at += bytes;
     part = `${name}.${index}`;
   }

@@ -75,8 +75,8 @@ export function createApp(parts: AppParts): Express {
   const gates = rateLimit === undefined ? [guard] : [guard, rateLimit];
 
   const whenLoaded: RequestHandler = (_request, _response, next) => {
-    const { status, progress = 0 } = database.health();
-    if (status !== "starting") return next();
+    const { status, progress = 0, isLoaded } = database.health();
+    if (status !== "starting" || isLoaded) return next();
     const message = `the collections are being loaded, ${Math.round(progress * 100)} % are there`;
     next(new OmenError("STARTING", message, { retryAfterSeconds: 1 }));
   };

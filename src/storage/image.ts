@@ -24,6 +24,8 @@ import { corrupt } from "./replace.ts";
 const READS_AT_ONCE = 4;
 const RUN_CHUNKS = 16;
 
+type Sum = (bytes: Uint8Array) => number;
+
 /** Bytes that can be read by range: a file, a Blob, an HTTP resource. */
 export interface ByteSource {
   /** What errors call it. */
@@ -111,7 +113,7 @@ export class Image {
    * Reads a section into the first bytes of `target`, which may be a view of shared memory, and
    * checks every chunk. Throws CORRUPT_FILE naming file, section and offset.
    */
-  async load(name: string, target: Uint8Array): Promise<void> {
+  async load(name: string, target: Uint8Array, sum: Sum = this.#crc32c): Promise<void> {
     const section = this.#find(name);
     if (target.length < section.length) {
       const message = `section ${name} of ${section.length} bytes, room for ${target.length}`;
@@ -123,7 +125,7 @@ export class Image {
       while (next < count) {
         const first = next;
         next = Math.min(first + RUN_CHUNKS, count);
-        await this.#loadRun(section, first, next, target);
+        await this.#loadRun(section, [first, next], target, sum);
       }
     };
     const readers = Array.from({ length: READS_AT_ONCE }, reader);
@@ -133,14 +135,22 @@ export class Image {
     }
   }
 
-  /** Checks a section with one run of it in memory at a time. Throws as load() does. */
-  async verify(name: string): Promise<void> {
+  /**
+   * Checks a section with one run of it in memory at a time, and hands each on. Throws as load()
+   * does.
+   */
+  async verify(
+    name: string,
+    onRun?: (start: number, run: Uint8Array) => Promise<void>,
+  ): Promise<void> {
     const section = this.#find(name);
     const buffer = new Uint8Array(Math.min(section.length, RUN_CHUNKS * CHUNK_BYTES));
     const count = chunkCount(section.length);
     for (let first = 0; first < count; first += RUN_CHUNKS) {
       const end = Math.min(first + RUN_CHUNKS, count);
-      await this.#loadRun(section, first, end, buffer, first);
+      await this.#loadRun(section, [first, end], buffer, this.#crc32c, first);
+      const start = first * CHUNK_BYTES;
+      await onRun?.(start, buffer.subarray(0, Math.min(end * CHUNK_BYTES, section.length) - start));
     }
   }
 
@@ -157,9 +167,9 @@ export class Image {
   /** Chunks first..end, to where they lie in a target whose first byte is chunk `base`. */
   async #loadRun(
     section: ImageSection,
-    first: number,
-    end: number,
+    [first, end]: readonly [number, number],
     target: Uint8Array,
+    sum: Sum,
     base = 0,
   ): Promise<void> {
     const start = (first - base) * CHUNK_BYTES;
@@ -170,7 +180,7 @@ export class Image {
     for (let chunk = first; chunk < end; chunk++) {
       const at = (chunk - first) * CHUNK_BYTES;
       const piece = run.subarray(at, at + chunkBytes(section, chunk));
-      const crc = this.#crc32c(piece);
+      const crc = sum(piece);
       const stated = checksums[chunk]!;
       if (crc === stated) continue;
       const where = `section ${section.name}, ${piece.length} bytes`;

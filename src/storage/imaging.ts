@@ -94,7 +94,7 @@ export async function replaceImage(
       await draft.finish(await fill(draft));
     });
   } catch (error) {
-    throw storageError(error, `writing the image ${path}`);
+    throw storageError(error, "writing an image", path);
   }
 }
 

@@ -8,6 +8,8 @@ import type { Files, OpenFile } from "./files.ts";
 
 const ASIDE_SUFFIX = ".aside";
 
+/** As Node ends its messages. */
+const QUOTED_PATHS = / '.*$/s;
 /**
  * Errno names that mean there is no room; every other failure of a disk makes the path read-only.
  */
@@ -59,13 +61,17 @@ export async function removeStrays(files: Files, folder: string): Promise<string
   return strays;
 }
 
-/** STORAGE_FULL or READ_ONLY, by the errno; an OmenError passes as it is. */
-export function storageError(error: unknown, doing: string): OmenError {
+/**
+ * STORAGE_FULL or READ_ONLY, by the errno; an OmenError passes as it is. Clients read the message,
+ * so it names no path; the log gets `path`, and what the system said, as the cause.
+ */
+export function storageError(error: unknown, doing: string, path?: string): OmenError {
   if (error instanceof OmenError) return error;
   const errno = (error as { code?: unknown }).code;
   const code: ErrorCode = FULL_CODES.has(String(errno)) ? "STORAGE_FULL" : "READ_ONLY";
   const reason = error instanceof Error ? error.message : String(error);
-  return new OmenError(code, `${doing}: ${reason}`, { cause: error });
+  const cause = path === undefined ? error : new Error(`${path}: ${reason}`, { cause: error });
+  return new OmenError(code, `${doing}: ${reason.replace(QUOTED_PATHS, "")}`, { cause });
 }
 
 export function corrupt(path: string, offset: number, message: string): OmenError {

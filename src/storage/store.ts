@@ -105,7 +105,7 @@ export class Store {
       await this.save({ name, folder, settings: { ...settings } });
     } catch (error) {
       await this.files.removeFolder(folder).catch(() => undefined);
-      throw storageError(error, `making the collection ${name} in ${folder}`);
+      throw storageError(error, `making the collection ${name}`, folder);
     }
     return { name, folder, settings: { ...settings } };
   }
@@ -126,7 +126,7 @@ export class Store {
       await this.files.rename(`${folder}/${HOLDER}`, `${folder}/${DROPPED}`);
       await this.files.syncFolder(folder);
     } catch (error) {
-      throw storageError(error, `dropping the collection ${name} in ${folder}`);
+      throw storageError(error, `dropping the collection ${name}`, folder);
     }
     await removeDropped(this.files, folder).catch(() => undefined);
   }

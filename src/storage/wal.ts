@@ -183,7 +183,7 @@ export class Wal {
         // A crash may bring some of them back. No start that needs only later frames reads them.
         if (dropped > 0) await files.syncFolder(folder);
       } catch (error) {
-        throw storageError(error, `removing an old segment in ${folder}`);
+        throw storageError(error, "removing an old segment of the log", folder);
       }
       return dropped;
     });
@@ -246,7 +246,7 @@ export class Wal {
     try {
       this.#tail = await Tail.begin(this.#options, full, full.written.sequence);
     } catch (error) {
-      throw await this.#abandon(error, "beginning the segment after");
+      throw await this.#abandon(error, "beginning a segment of");
     }
     this.#segments.at(-1)!.bytes = full.written.bytes;
     this.#enlist(this.#tail);
@@ -259,7 +259,7 @@ export class Wal {
     const tail = this.#tail;
     const settled = await tail.cut(this.#options.safety === "normal" ? tail.written : tail.durable);
     this.#segments.at(-1)!.bytes = tail.written.bytes;
-    const error = storageError(cause, `${doing} ${tail.path}`);
+    const error = storageError(cause, `${doing} the log`, tail.path);
     this.#fault = { error, settled };
     return error;
   }

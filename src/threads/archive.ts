@@ -130,7 +130,7 @@ export class Archive {
     const { files } = disk.options;
     try {
       const image = await this.#openUpload(from);
-      const settings = readSettings(image.title.settings as Record<string, unknown>, from);
+      const settings = readSettings(image.title.settings, from);
       await image.close();
       const report = await verifyImage(files, from, disk.crc32c);
       if (!report.sound) {
@@ -198,7 +198,7 @@ export class Archive {
       await files.syncFolder(stored.folder);
       return folder;
     } catch (error) {
-      throw storageError(error, `making the folder ${folder}`);
+      throw storageError(error, "making a folder for snapshots", folder);
     }
   }
 
@@ -257,7 +257,7 @@ export class Archive {
     const image = await readImage(disk.options.files, path, disk.crc32c);
     await image.close();
     const { title, sequence, source } = image;
-    const settings = readSettings(title.settings as Record<string, unknown>, path);
+    const settings = readSettings(title.settings, path);
     const createdAt = String(title.createdAt);
     const vectors = Number(title.vectors);
     const bytes = source.size;

@@ -2,7 +2,7 @@
  * Checkpoints: images that a start loads, so that it need not read the whole log. One is taken when
  * the log has grown by OMENDB_CHECKPOINT_MB (or by half of the last image, which bounds what is
  * written for each byte that comes in), when the last is OMENDB_CHECKPOINT_MINUTES old and there
- * were writes since, and at shutdown.
+ * were writes since (or recall was measured), and at shutdown.
  *
  * An image that was read back whole is sound. The one before it is kept, with the log from there
  * on, so that a start gets by without the newest; older ones go, and so does the log before them.
@@ -63,9 +63,16 @@ export class Checkpoints {
     const { ageMsMax } = this.#options;
     if (ageMsMax === 0) return;
     for (const journal of this.#journals()) {
-      if (journal.bytesSinceImage === 0 || journal.fault) continue;
+      if (journal.fault || !this.#hasNews(journal)) continue;
       if (Date.now() - journal.imageTimeMs >= ageMsMax) this.#begin(journal);
     }
+  }
+
+  /** Curves of recall are not in the log: only an image brings them to the next process. */
+  #hasNews(journal: Journal, bytesMin = 1): boolean {
+    if (journal.bytesSinceImage >= bytesMin) return true;
+    const curves = this.#options.catalog.get(journal.stored.name)?.calibration.curves;
+    return curves !== undefined && curves.measuredAtMs > journal.curvesTimeMs;
   }
 
   #begin(journal: Journal): void {
@@ -104,6 +111,7 @@ export class Checkpoints {
     if (collection === undefined || journal.fault) return;
     const start = performance.now();
     const before = journal.bytesCommitted;
+    const curvesTimeMs = collection.calibration.curves?.measuredAtMs ?? 0;
     const sitting = new Sitting(collection, journal.gate, ring);
     const { number, path } = journal.nextImage();
     const taken = await images.take(path, sitting);
@@ -111,6 +119,7 @@ export class Checkpoints {
     control.observe("imageTime", durationMs * 1e6);
     control.observe("imagePause", sitting.pauseMs * 1e6);
     await journal.keep({ number, path, sequence: taken.sequence, bytes: taken.bytes }, before);
+    journal.curvesTimeMs = curvesTimeMs;
     const about = {
       ...{ collection: name, sequence: taken.sequence, bytes: taken.bytes },
       ...{ durationMs: round(durationMs), pauseMs: round(sitting.pauseMs) },
@@ -126,7 +135,7 @@ export class Checkpoints {
     clearInterval(this.#timer);
     await Promise.all(this.#running.values());
     for (const journal of this.#journals()) {
-      if (journal.bytesSinceImage < SHUTDOWN_BYTES_MIN || journal.fault) continue;
+      if (journal.fault || !this.#hasNews(journal, SHUTDOWN_BYTES_MIN)) continue;
       try {
         await this.#run(journal);
       } catch (error) {

@@ -98,6 +98,8 @@ export function createCore(
       () => disk.journals(),
     );
     disk.onHealth = () => setHealth(disk.health());
+    // Who hears from one listener that the server is ready may ask another one next.
+    await announce({ kind: "health", health: { status: "starting", progress: 1, isLoaded: true } });
     disk.onHealth();
   }
   if (disk !== undefined) catalog.health = { status: "starting", progress: 0 };

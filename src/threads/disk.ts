@@ -121,8 +121,9 @@ export class Disk implements Keeper {
 
   /** Healthy, or read-only with the reason of the first log that takes no writes. */
   health(): Health {
-    for (const { stored, fault } of this.#journals.values()) {
-      if (fault) return { status: "read_only", reason: `${stored.name}: ${fault.message}` };
+    for (const { fault } of this.#journals.values()) {
+      // Anybody may ask: neither the collection nor a path is named.
+      if (fault) return { status: "read_only", reason: fault.message };
     }
     return { status: "healthy" };
   }

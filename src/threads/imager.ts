@@ -17,10 +17,10 @@
 import type { ShardMemories } from "../collections/collection.ts";
 import { imagedMemories, type NamedMemory } from "../collections/imaged.ts";
 import type { State } from "../collections/state.ts";
-import type { Imaged } from "../engine/imaged.ts";
+import type { Imaged, Part } from "../engine/imaged.ts";
 import type { Files } from "../storage/files.ts";
 import type { Crc32c } from "../storage/frame.ts";
-import { chunkCount } from "../storage/head.ts";
+import { chunkCount, SECTIONS_MAX } from "../storage/head.ts";
 import { replaceImage } from "../storage/imaging.ts";
 import { Portrait } from "./portrait.ts";
 
@@ -30,8 +30,8 @@ export interface Standing {
   readonly shards: readonly ShardMemories[];
   /** For the image's head. */
   readonly title: Record<string, unknown>;
-  /** Of idempotency keys. */
-  readonly ledger: Uint8Array;
+  /** What lies beside the shards. */
+  readonly parts: readonly Part[];
   readonly vectors: number;
 }
 
@@ -67,7 +67,9 @@ const STILL_BYTES = 2 * 1024 * 1024;
 const PASSES_MAX = 8;
 /** The collection may grow so much, and by half, while its image is taken. */
 const GROWTH_BYTES = 256 * 1024 * 1024;
-const HEAD_ROOM = { settingsBytes: 128 * 1024, sections: 1024 };
+const HEAD_ROOM = { settingsBytes: 128 * 1024, sections: 512 };
+/** Of a shard, those that regions go on in counted. */
+const SECTIONS_EACH = 32;
 
 /** Throws STORAGE_FULL, READ_ONLY; everything goes on whatever happens. */
 export async function takeImage(
@@ -79,10 +81,12 @@ export async function takeImage(
 ): Promise<Taken> {
   let taken: Taken | undefined;
   try {
-    const first = imagedMemories(await sitter.turn());
+    const shards = await sitter.turn();
+    const first = imagedMemories(shards);
     const bytes = first.reduce((sum, { memory }) => sum + bytesOf(memory), 0);
     const chunks = chunkCount(bytes * 1.5 + GROWTH_BYTES);
-    await replaceImage(files, path, { ...HEAD_ROOM, chunks }, crc32c, async (draft) => {
+    const sections = Math.min(SECTIONS_MAX, HEAD_ROOM.sections + SECTIONS_EACH * shards.length);
+    await replaceImage(files, path, { ...HEAD_ROOM, sections, chunks }, crc32c, async (draft) => {
       const portrait = new Portrait(draft, (done) => onProgress(Math.min(1, done / (bytes + 1))));
       const standing = await copy(portrait, first, sitter);
       const stillBytes = await portrait.finish();
@@ -115,7 +119,7 @@ async function copy(
   }
   const standing = await sitter.stop();
   portrait.meet(imagedMemories(standing.shards));
-  portrait.keepChanges(standing.ledger);
+  portrait.keepChanges(standing.parts);
   sitter.go();
   return standing;
 }

@@ -5,7 +5,7 @@ import { Desk } from "../engine/desk.ts";
 import { NodeFiles } from "../storage/files.ts";
 import { holdLinkers, type Sitter } from "./imager.ts";
 import { type FromImager, type ToImager, takeAndVerify } from "./images.ts";
-import { toPlain, type WorkerStart } from "./messages.ts";
+import { fromPlain, toPlain, type WorkerStart } from "./messages.ts";
 
 const { desk } = workerData as WorkerStart;
 const port = parentPort!;
@@ -24,11 +24,12 @@ function ask<Kind extends ToImager["kind"]>(
   question: FromImager,
   kind: Kind,
 ): Promise<ToImager & { kind: Kind }> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const read = (message: ToImager) => {
-      if (message.kind !== kind) return;
+      if (message.kind !== kind && message.kind !== "refused") return;
       port.off("message", read);
-      resolve(message as ToImager & { kind: Kind });
+      if (message.kind === "refused") reject(fromPlain(message.error));
+      else resolve(message as ToImager & { kind: Kind });
     };
     port.on("message", read);
     say(question);

@@ -10,13 +10,15 @@ import type { Files } from "../storage/files.ts";
 import type { Crc32c } from "../storage/frame.ts";
 import { verifyImage } from "../storage/inspect.ts";
 import { type Standing, type Taken, takeImage } from "./imager.ts";
-import { fromPlain, type PlainError } from "./messages.ts";
+import { fromPlain, type PlainError, toPlain } from "./messages.ts";
 import type { Sitting } from "./sitting.ts";
 
 export type ToImager =
   | { readonly kind: "take"; readonly path: string; readonly state: StateMemory }
   | { readonly kind: "turned"; readonly shards: readonly ShardMemories[] }
   | { readonly kind: "stopped"; readonly standing: Standing }
+  /** The thread that was asked could not. */
+  | { readonly kind: "refused"; readonly error: PlainError }
   | { readonly kind: "close" };
 
 export type FromImager =
@@ -92,11 +94,17 @@ export class WorkerImages extends Queue {
   protected takeNow(path: string, sitting: Sitting, onProgress?: OnProgress): Promise<Taken> {
     const say = (message: ToImager) => this.#thread.postMessage(message);
     return new Promise((resolve, reject) => {
-      const read = async (message: FromImager) => {
-        if (message.kind === "turn") say({ kind: "turned", shards: await sitting.turn() });
-        else if (message.kind === "stop") {
-          say({ kind: "stopped", standing: await sitting.stop() });
-        } else if (message.kind === "go") sitting.go();
+      const sit = async (kind: "turn" | "stop") => {
+        try {
+          if (kind === "turn") say({ kind: "turned", shards: await sitting.turn() });
+          else say({ kind: "stopped", standing: await sitting.stop() });
+        } catch (error) {
+          say({ kind: "refused", error: toPlain(error) });
+        }
+      };
+      const read = (message: FromImager) => {
+        if (message.kind === "turn" || message.kind === "stop") void sit(message.kind);
+        else if (message.kind === "go") sitting.go();
         else if (message.kind === "progress") onProgress?.(message.progress);
         else {
           this.#thread.off("message", read);

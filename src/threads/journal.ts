@@ -55,6 +55,8 @@ export class Journal {
   readonly images: KeptImage[] = [];
   /** When the newest image was taken, or this journal was opened, in ms since 1970. */
   imageTimeMs = Date.now();
+  /** When the curves of recall were measured that the newest image holds, in ms since 1970. */
+  curvesTimeMs = 0;
   /** Of frames, since the journal was opened; those that a start read count. */
   bytesCommitted = 0;
   readonly #options: JournalOptions;

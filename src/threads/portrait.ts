@@ -4,7 +4,7 @@
  */
 import { DIRTY_BYTES } from "../../assembly/layout.ts";
 import type { NamedMemory } from "../collections/imaged.ts";
-import type { Imaged, Region } from "../engine/imaged.ts";
+import type { Imaged, Part, Region } from "../engine/imaged.ts";
 import { CHUNK_BYTES, chunkCount } from "../storage/head.ts";
 import type { ImageDraft } from "../storage/imaging.ts";
 
@@ -39,7 +39,7 @@ export class Portrait {
   readonly #memories: NamedMemory[] = [];
   readonly #copied = new Map<string, Copied>();
   readonly #kept: Kept[] = [];
-  readonly #parts: { name: string; bytes: Uint8Array }[] = [];
+  readonly #parts: Part[] = [];
   #done = 0;
 
   constructor(draft: ImageDraft, onBytes: (done: number) => void) {
@@ -100,7 +100,7 @@ export class Portrait {
   }
 
   /** While everything stands still: what is left goes to memory of our own. */
-  keepChanges(ledger: Uint8Array): void {
+  keepChanges(beside: readonly Part[]): void {
     for (const { prefix, memory } of this.#memories) {
       for (const region of memory.regions()) {
         const isStale = this.#isStale(prefix, region);
@@ -115,7 +115,7 @@ export class Portrait {
       }
       memory.changes().fill(0);
     }
-    this.#parts.push({ name: "ledger", bytes: ledger });
+    this.#parts.push(...beside);
   }
 
   #keep(prefix: string, memory: Imaged, region: Region, start: number, end: number): void {

@@ -9,16 +9,16 @@
 import type { Logger } from "pino";
 import type { Catalog } from "../collections/catalog.ts";
 import { Collection, type CollectionParts } from "../collections/collection.ts";
+import { LEDGER } from "../collections/imaged.ts";
 import { type Loaded, loadImage, type Surroundings } from "../collections/loading.ts";
 import { State } from "../collections/state.ts";
 import { OmenError } from "../errors.ts";
-import { setU64, viewOf } from "../storage/bytes.ts";
 import type { Files } from "../storage/files.ts";
 import type { Crc32c } from "../storage/frame.ts";
-import { imageCrc } from "../storage/head.ts";
+import { chunkCount, IMAGE_SETTINGS_BYTES_MAX } from "../storage/head.ts";
 import { readImage } from "../storage/image.ts";
-import { withFile } from "../storage/recovery.ts";
-import { replaceFile, storageError } from "../storage/replace.ts";
+import { replaceImage } from "../storage/imaging.ts";
+import { storageError } from "../storage/replace.ts";
 import type { Disk } from "./disk.ts";
 import type { Journal } from "./journal.ts";
 import type { Notice } from "./messages.ts";
@@ -37,7 +37,6 @@ export interface RestoreOptions {
 /** Rows that are searched for before the snapshot replaces anything. */
 const SAMPLES = 16;
 const SAMPLE_K = 10;
-const COPY_BYTES = 1024 * 1024;
 
 export async function restore(
   options: RestoreOptions,
@@ -66,16 +65,17 @@ export async function restore(
     if (journal.fault) throw new OmenError(journal.fault.code, journal.fault.message);
     const sequence = Math.max(image.sequence, before.sequence + 1);
     const exchange = async () => {
+      const ledger = before.ledger.toBytes();
       const kept = { ...journal.nextImage(), sequence, bytes: image.source.size };
       try {
-        await copyAs(disk.options.files, path, kept.path, sequence, disk.crc32c);
+        await copyAs(disk.options.files, path, kept.path, sequence, ledger, disk.crc32c);
         await journal.goOnAfter(sequence);
       } catch (error) {
         await takeBack(disk.options.files, journal, kept.path);
         throw error;
       }
       new State(parts.state).sequence = sequence;
-      await takePlace(options, parts, loaded.ledger, path);
+      await takePlace(options, parts, ledger, path);
       await journal.keep(kept, journal.bytesCommitted, 1);
     };
     // A checkpoint that began now would be of the rows that go, and newer than the restored image.
@@ -98,7 +98,7 @@ async function takeBack(files: Files, journal: Journal, path: string): Promise<v
     await files.syncFolder(folder);
   } catch (error) {
     await journal.close();
-    throw storageError(error, `taking back the refused restore ${path}`);
+    throw storageError(error, "taking back a refused restore", path);
   }
 }
 
@@ -140,35 +140,37 @@ async function sampleSearches(candidate: Collection, path: string): Promise<void
   }
 }
 
-/** The image under another sequence, whole when its name is there. */
+/**
+ * The image under another sequence, whole when its name is there, with the keys of requests that
+ * the collection has carried out until now: those are not undone with the rows.
+ */
 async function copyAs(
   files: Files,
   from: string,
   to: string,
   sequence: number,
+  ledger: Uint8Array,
   crc32c: Crc32c,
 ): Promise<void> {
+  const image = await readImage(files, from, crc32c);
+  const { sections, settings } = image;
+  const bytes = sections.reduce((sum, { length }) => sum + length, ledger.length);
+  const room = {
+    settingsBytes: IMAGE_SETTINGS_BYTES_MAX,
+    sections: sections.length,
+    chunks: chunkCount(bytes) + sections.length,
+  };
   try {
-    await withFile(files, from, async (source) => {
-      const size = await source.size();
-      await replaceFile(files, to, async (target) => {
-        const buffer = new Uint8Array(COPY_BYTES);
-        for (let at = 0; at < size; at += COPY_BYTES) {
-          const run = buffer.subarray(0, Math.min(COPY_BYTES, size - at));
-          await source.read(at, run);
-          await target.write(at, [run]);
-        }
-        const start = new Uint8Array(64);
-        await source.read(0, start);
-        const head = new Uint8Array(viewOf(start).getUint32(32, true));
-        await source.read(0, head);
-        setU64(viewOf(head), 16, sequence);
-        viewOf(head).setUint32(12, imageCrc(head, crc32c), true);
-        await target.write(0, [head]);
-      });
+    await replaceImage(files, to, room, crc32c, async (draft) => {
+      for (const { name, length } of sections) {
+        draft.add(name, name === LEDGER ? ledger.length : length);
+        if (name === LEDGER) await draft.write(name, 0, ledger);
+        else await image.verify(name, (at, run) => draft.write(name, at, run));
+      }
+      return { sequence, settings };
     });
-  } catch (error) {
-    throw storageError(error, `copying the snapshot to ${to}`);
+  } finally {
+    await image.close();
   }
 }
 

@@ -1,6 +1,6 @@
 /** A collection sits for its image: what the writer's thread does when an imager asks it to. */
 import type { Collection, ShardMemories } from "../collections/collection.ts";
-import { imagedMemories } from "../collections/imaged.ts";
+import { imagedMemories, partsBeside } from "../collections/imaged.ts";
 import type { Gate } from "./gate.ts";
 import { holdLinkers, type Sitter, type Standing } from "./imager.ts";
 
@@ -33,9 +33,9 @@ export class Sitting implements Sitter {
     await this.#gate.close();
     this.#stoppedAtMs = before;
     const shards = await this.turn();
-    const { name, settings, sequence, live, ledger } = this.collection;
+    const { name, settings, sequence, live } = this.collection;
     const title = { name, settings, createdAt: new Date().toISOString() };
-    return { sequence, shards, title, ledger: ledger.toBytes(), vectors: live };
+    return { sequence, shards, title, parts: partsBeside(this.collection), vectors: live };
   }
 
   go(): void {

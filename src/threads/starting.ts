@@ -79,6 +79,7 @@ async function load(options: StartOptions, stored: Stored, meter: Meter): Promis
     meter.add(frame.length);
   });
   journal.found(images, found?.image, found?.takenAtMs ?? 0);
+  journal.curvesTimeMs = collection.calibration.curves?.measuredAtMs ?? 0;
   journal.state = collection.state;
   report(log, name, journal.wal.report);
 }
