@@ -29,7 +29,7 @@ export { adoptEntries, adoptTables, beginEntries, checkChunk } from "./columns/c
 export { pinColumn } from "./columns/read";
 export { formatColumns } from "./columns/regions";
 export { crc32c, crc32cInit } from "./crc32c";
-export { checkRows, checkState } from "./graph/bounds";
+export { checkRows, checkState, soundBytes } from "./graph/bounds";
 export { jsonStep } from "./json";
 export { jsonLine } from "./json/lines";
 export { forget, pin, repair, takeFreed, unrepaired } from "./going";

@@ -39,7 +39,6 @@ export function checkRows(index: u32, from: u32, to: u32, sequence: f64): u32 {
   for (let slot = from; slot < min(to, used); slot++) {
     if (checkHead(worker, slot, used, <u64>sequence) != L.FAULT_NONE) return worker.fault;
     if (checkLinks(worker, slot, used) != L.FAULT_NONE) return worker.fault;
-    if (!isSound(slot)) return fail(worker, L.FAULT_COMPONENT, slot, 0);
   }
   return fail(worker, L.FAULT_NONE, L.NO_SLOT, 0);
 }
@@ -135,15 +134,16 @@ function isLeaving(slot: u32): bool {
   return load<u32>(L.HEADER_REPAIR_PHASE) == CONFIRM && Row.isDoomed(slot);
 }
 
-/** Every component can be stored. Any bytes are halves of some code. */
-function isSound(slot: u32): bool {
-  const vector = Row.vectorOf(slot);
+/**
+ * Bytes of vectors up to the first component that cannot be stored; `bytes` when all can. They are
+ * tried as they come in, while a cache still has them. Any bytes are halves of some code.
+ */
+export function soundBytes(pointer: usize, bytes: u32): u32 {
   const bar = f32x4.splat(COMPONENT_MAX);
-  let held = i32x4.splat(-1);
-  for (let at: u32 = 0; at < header().vectorStride; at += 16) {
-    held = v128.and(held, f32x4.le(f32x4.abs(v128.load(vector + at)), bar));
+  for (let at: u32 = 0; at < bytes; at += 16) {
+    if (!i32x4.all_true(f32x4.le(f32x4.abs(v128.load(pointer + at)), bar))) return at;
   }
-  return i32x4.all_true(held);
+  return bytes;
 }
 
 /**

@@ -7,7 +7,7 @@
 import { NO_SLOT } from "../../assembly/layout.ts";
 import { address, type EngineExports } from "../engine/exports.ts";
 import type { LoadOptions } from "../engine/loadShard.ts";
-import { loadPart, loadRegion } from "../engine/sections.ts";
+import { loadPart, loadRegion, together } from "../engine/sections.ts";
 import { sumIn } from "../engine/sums.ts";
 import { instantiate, type Variant } from "../engine/variant.ts";
 import { classBytes, classOf } from "./classes.ts";
@@ -63,6 +63,7 @@ export async function loadRows(
   memory: WebAssembly.Memory,
   capacity: number,
   slots: Slots,
+  headsRead: Promise<void>,
   { sections, prefix, pause }: LoadOptions,
 ): Promise<Rows> {
   const name = `${prefix}store`;
@@ -84,11 +85,12 @@ export async function loadRows(
   const sum = sumIn(variant, memory, words[HEAP_END]!);
   const region = (part: string, base: number, length: number) =>
     loadRegion(sections, prefix + part, bytes.subarray(base, base + length), sum);
-  await Promise.all([
+  await together([
     region("heap", heap, heapBytes),
     region("records", words[RECORDS]!, slots.used * 4),
     region("table", words[TABLE]!, positions * 8),
     region("index", words[INDEX_A]!, 4 * 2 ** bits),
+    headsRead,
   ]);
   words[HEAP_USED] = stated[HEAP_USED]!;
   words[POSITIONS_USED] = positions;

@@ -11,7 +11,7 @@ import { Columns } from "../engine/columns.ts";
 import { loadColumns } from "../engine/loadColumns.ts";
 import { loadShard } from "../engine/loadShard.ts";
 import { reserveMemory } from "../engine/memory.ts";
-import { loadPart, type Sections } from "../engine/sections.ts";
+import { loadPart, type Sections, together } from "../engine/sections.ts";
 import type { Shard } from "../engine/shard.ts";
 import type { Variant } from "../engine/variant.ts";
 import { Calibration, CURVES_JSON_BYTES_MAX, curvesFromBytes } from "./calibration.ts";
@@ -82,14 +82,16 @@ export async function loadImage(image: OpenedImage, around: Surroundings): Promi
     };
     const { vectors, rows: rowsMemory, columns } = reserve(settings, sizes);
     const wanted = shardSettings(settings, workers, shardRows);
-    const beside = async (shard: Shard) => {
+    const beside = async (shard: Shard, headsRead: Promise<void>) => {
       const slots = slotsOf(shard);
-      const rows = await loadRows(variant, rowsMemory, shard.capacity, slots, options);
-      const { schema } = settings;
       const { capacity } = shard;
-      const wantedColumns = { ...options, ...slots, capacity, workers, schema };
-      if (await loadColumns(variant, columns, wantedColumns)) return;
-      await putColumns(new Columns(variant, columns, 0), slots, rows, pause);
+      const { schema } = settings;
+      const wantedColumns = { ...options, ...slots, capacity, workers, schema, headsRead };
+      const [rows, isLoaded] = await together([
+        loadRows(variant, rowsMemory, capacity, slots, headsRead, options),
+        loadColumns(variant, columns, wantedColumns),
+      ]);
+      if (!isLoaded) await putColumns(new Columns(variant, columns, 0), slots, rows, pause);
     };
     await loadShard(variant, vectors, wanted, { ...options, beside });
     shards.push({ vectors, rows: rowsMemory, columns });

@@ -109,6 +109,7 @@ export interface EngineExports extends DeskExports {
   runColumns(worker: number, from: number, to: number): number;
   checkRows(worker: number, from: number, to: number, sequence: number): number;
   checkState(worker: number, free: number): number;
+  soundBytes(pointer: number, bytes: number): number;
   squaredCodes(a: number, b: number, bytes: number): number;
   dotCodes(a: number, b: number, bytes: number): number;
   squaredCoarse(query: number, row: number, half: number, table: number): number;

@@ -11,7 +11,7 @@ import { OmenError } from "../errors.ts";
 import { Columns, type Schema } from "./columns.ts";
 import type { EngineExports } from "./exports.ts";
 import { COLUMNS_PART_BYTES } from "./imagedColumns.ts";
-import { loadPart, loadRegion, type Sections } from "./sections.ts";
+import { loadPart, loadRegion, type Sections, together } from "./sections.ts";
 import { sumIn } from "./sums.ts";
 import { instantiate, type Variant } from "./variant.ts";
 
@@ -23,8 +23,9 @@ export interface ColumnsToLoad {
   readonly schema: Schema | undefined;
   /** Slots that have held rows. */
   readonly used: number;
-  /** Whether no row holds the slot. */
+  /** Whether no row holds the slot; may be asked when `headsRead` is over. */
   isFree(slot: number): boolean;
+  readonly headsRead: Promise<void>;
   pause(): Promise<void>;
 }
 
@@ -91,7 +92,8 @@ export async function loadColumns(
     stated.subarray(C.COLUMNS_TABLE >>> 2, (C.COLUMNS_TABLE + count * C.COLUMN_BYTES) >>> 2),
     C.COLUMNS_TABLE >>> 2,
   );
-  await Promise.all([
+  await together([
+    wanted.headsRead,
     region("texts", C.COLUMNS_TEXTS_BASE, at(C.COLUMNS_TEXTS_USED)),
     region("entries", C.COLUMNS_ENTRIES_BASE, at(C.COLUMNS_ENTRIES_USED) * C.ENTRY_BYTES),
     region("palettes", C.COLUMNS_PALETTES_BASE, count * C.PALETTE_BYTES),

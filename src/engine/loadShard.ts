@@ -7,15 +7,18 @@
  */
 import * as L from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
+import { address } from "./exports.ts";
 import { formatShard, type ShardSettings } from "./format.ts";
 import { nameFault } from "./graphFault.ts";
-import { loadPart, loadRegion, type Sections } from "./sections.ts";
+import { loadPart, loadRegion, type Sections, type Sum, together } from "./sections.ts";
 import { Shard } from "./shard.ts";
 import { sumIn } from "./sums.ts";
 import type { Variant } from "./variant.ts";
 
-/** Rows checked before others get the thread. */
-const SLICE_COMPONENTS = 4_000_000;
+/** Rows and vectors checked before others get the thread. */
+const SLICE_ROWS = 30_000;
+const SLICE_BYTES = 16 * 1024 * 1024;
+const END = L.HEADER_END >>> 2;
 /** What two headers must have in common, as settings make it. */
 const SAME = [
   ...[L.HEADER_MAGIC, L.HEADER_VERSION, L.HEADER_DIMENSIONS, L.HEADER_METRIC, L.HEADER_M],
@@ -54,8 +57,8 @@ export interface LoadOptions {
   /** Of the last write that the image holds. */
   readonly sequence: number;
   pause(): Promise<void>;
-  /** What may be loaded while the rows are being checked. */
-  beside?(shard: Shard): Promise<void>;
+  /** What is loaded beside it; from `headsRead` on the heads of the rows are there. */
+  beside?(shard: Shard, headsRead: Promise<void>): Promise<void>;
 }
 
 /** Throws what `sections` throws, and MEMORY_LIMIT when the memory is too small for the rows. */
@@ -98,41 +101,113 @@ export async function loadShard(
   const isHasty = stated[L.HEADER_HASTY >>> 2] !== stated[L.HEADER_HASTY_DONE >>> 2];
   words[L.HEADER_HASTY >>> 2] = isHasty ? 1 : 0;
 
-  const bytes = new Uint8Array(memory.buffer);
-  const at = (offset: number) => words[offset >>> 2]!;
-  const sum = sumIn(variant, memory, at(L.HEADER_END));
-  const region = (name: string, base: number, length: number) =>
-    loadRegion(sections, prefix + name, bytes.subarray(at(base), at(base) + length), sum);
-  await Promise.all([
-    region("vectors", L.HEADER_VECTORS_BASE, used * at(L.HEADER_VECTOR_STRIDE)),
-    region("codes", L.HEADER_CODES_BASE, used * at(L.HEADER_CODE_STRIDE)),
-    region("fines", L.HEADER_FINES_BASE, (used * at(L.HEADER_CODE_BYTES)) / 2),
-    region("rows", L.HEADER_ROWS_BASE, used * at(L.HEADER_ROW_STRIDE)),
-    region("upper", L.HEADER_UPPER_BASE, at(L.HEADER_UPPER_USED) * at(L.HEADER_UPPER_STRIDE)),
-    region("dead", L.HEADER_DEAD_BASE, (used + 7) >>> 3),
-    region("doomed", L.HEADER_DOOMED_BASE, (used + 7) >>> 3),
-  ]);
-  for (const [name, base] of [
-    ["dead", L.HEADER_DEAD_BASE],
-    ["doomed", L.HEADER_DOOMED_BASE],
-  ] as const) {
-    // Rows to come would be born with such a bit, and be given away while they live.
-    if (used % 8 === 0 || bytes[at(base) + (used >>> 3)]! >>> (used % 8) === 0) continue;
-    throw sections.damage(prefix + name, "it has bits of rows that are not there");
-  }
-  const tail = await loadPart(sections, `${prefix}tail`, used * 4);
-  bytes.set(tail, at(L.HEADER_TAIL_BASE));
-  words[L.HEADER_TAIL_END >>> 2] = tail.length >>> 2;
-
   const shard = new Shard(variant, memory, 0);
-  const check = checkShard(shard, words, sequence, pause, (message) =>
-    sections.damage(`${prefix}rows`, message),
-  );
-  // Both are waited for, so that after an error no one reads the image any more.
-  for (const result of await Promise.allSettled([check, beside?.(shard)])) {
-    if (result.status === "rejected") throw result.reason;
-  }
+  const parts = new Parts(shard, words, prefix, sections, sumIn(variant, memory, words[END]!));
+  const headsRead = parts.heads();
+  await together([
+    parts.codes(),
+    parts.vectors(pause),
+    headsRead.then(() => checkShard(shard, words, sequence, pause, parts.damageOf("rows"))),
+    beside?.(shard, headsRead) ?? Promise.resolve(),
+  ]);
   return shard;
+}
+
+/** The regions of a shard on their way in. */
+class Parts {
+  readonly #shard: Shard;
+  readonly #words: Uint32Array;
+  readonly #bytes: Uint8Array;
+  readonly #prefix: string;
+  readonly #sections: Sections;
+  readonly #sum: Sum | undefined;
+  readonly #used: number;
+
+  constructor(
+    shard: Shard,
+    words: Uint32Array,
+    prefix: string,
+    sections: Sections,
+    sum: Sum | undefined,
+  ) {
+    this.#shard = shard;
+    this.#words = words;
+    this.#bytes = new Uint8Array(words.buffer);
+    this.#prefix = prefix;
+    this.#sections = sections;
+    this.#sum = sum;
+    this.#used = words[L.HEADER_SLOTS_USED >>> 2]!;
+  }
+
+  damageOf(name: string): (message: string) => Error {
+    return (message) => this.#sections.damage(this.#prefix + name, message);
+  }
+
+  #at(offset: number): number {
+    return this.#words[offset >>> 2]!;
+  }
+
+  #region(name: string, base: number, bytes: number, sum = this.#sum): Promise<void> {
+    const start = this.#at(base);
+    const target = this.#bytes.subarray(start, start + bytes);
+    return loadRegion(this.#sections, this.#prefix + name, target, sum);
+  }
+
+  async codes(): Promise<void> {
+    await together([
+      this.#region("codes", L.HEADER_CODES_BASE, this.#used * this.#at(L.HEADER_CODE_STRIDE)),
+      this.#region("fines", L.HEADER_FINES_BASE, (this.#used * this.#at(L.HEADER_CODE_BYTES)) / 2),
+    ]);
+  }
+
+  /** Each component is tried while its chunk is still in a cache. */
+  async vectors(pause: () => Promise<void>): Promise<void> {
+    const { engine } = this.#shard;
+    const stride = this.#at(L.HEADER_VECTOR_STRIDE);
+    const base = this.#at(L.HEADER_VECTORS_BASE);
+    const sum = this.#sum;
+    let wrong = Number.POSITIVE_INFINITY;
+    const look = ({ byteOffset, length }: Uint8Array) => {
+      const sound = address(engine.soundBytes(byteOffset, length));
+      if (sound < length) wrong = Math.min(wrong, byteOffset + sound - base);
+    };
+    const lookAndSum = (bytes: Uint8Array) => {
+      look(bytes);
+      return sum!(bytes);
+    };
+    const total = this.#used * stride;
+    await this.#region("vectors", L.HEADER_VECTORS_BASE, total, sum && lookAndSum);
+    for (let from = 0; sum === undefined && from < total; from += SLICE_BYTES) {
+      look(this.#bytes.subarray(base + from, base + Math.min(from + SLICE_BYTES, total)));
+      await pause();
+    }
+    if (wrong === Number.POSITIVE_INFINITY) return;
+    const slot = Math.floor(wrong / stride);
+    throw this.damageOf("vectors")(`${nameFault(L.FAULT_COMPONENT)} (slot ${slot})`);
+  }
+
+  /** All that tells which rows there are and how they are linked. */
+  async heads(): Promise<void> {
+    const used = this.#used;
+    const upperBytes = this.#at(L.HEADER_UPPER_USED) * this.#at(L.HEADER_UPPER_STRIDE);
+    const [, , , , tail] = await together([
+      this.#region("rows", L.HEADER_ROWS_BASE, used * this.#at(L.HEADER_ROW_STRIDE)),
+      this.#region("upper", L.HEADER_UPPER_BASE, upperBytes),
+      this.#bits("dead", L.HEADER_DEAD_BASE),
+      this.#bits("doomed", L.HEADER_DOOMED_BASE),
+      loadPart(this.#sections, `${this.#prefix}tail`, used * 4),
+    ]);
+    this.#bytes.set(tail, this.#at(L.HEADER_TAIL_BASE));
+    this.#words[L.HEADER_TAIL_END >>> 2] = tail.length >>> 2;
+  }
+
+  async #bits(name: string, base: number): Promise<void> {
+    const used = this.#used;
+    await this.#region(name, base, (used + 7) >>> 3);
+    // Rows to come would be born with such a bit, and be given away while they live.
+    if (used % 8 === 0 || this.#bytes[this.#at(base) + (used >>> 3)]! >>> (used % 8) === 0) return;
+    throw this.damageOf(name)("it has bits of rows that are not there");
+  }
 }
 
 function checkCounters(
@@ -171,7 +246,7 @@ function checkBook(stated: Uint32Array, book: number, damage: (message: string) 
 }
 
 async function checkShard(
-  { engine, dimensions, worker }: Shard,
+  { engine, worker }: Shard,
   words: Uint32Array,
   sequence: number,
   pause: () => Promise<void>,
@@ -185,10 +260,9 @@ async function checkShard(
     throw damage(`${nameFault(fault)} (${where})`);
   };
   const used = words[L.HEADER_SLOTS_USED >>> 2]!;
-  const step = Math.max(64, Math.floor(SLICE_COMPONENTS / dimensions));
   let [live, free, confirmed] = [0, 0, 0];
-  for (let slot = 0; slot < used; slot += step) {
-    refuse(engine.checkRows(worker, slot, slot + step, sequence));
+  for (let slot = 0; slot < used; slot += SLICE_ROWS) {
+    refuse(engine.checkRows(worker, slot, slot + SLICE_ROWS, sequence));
     live += own(L.WORKER_RESULT_COUNT);
     free += own(L.WORKER_MOVED);
     confirmed += own(L.WORKER_DISTANCES);

@@ -52,3 +52,13 @@ export async function loadPart(
   await sections.load(name, target);
   return target;
 }
+
+/** All results, once nothing is under way any more: after an error no one may still be reading. */
+export async function together<T extends readonly unknown[]>(
+  work: {
+    readonly [K in keyof T]: Promise<T[K]>;
+  },
+): Promise<T> {
+  await Promise.allSettled(work);
+  return (await Promise.all(work)) as unknown as T;
+}
