@@ -31,7 +31,7 @@
  */
 
 export const COLUMNS_MAGIC = 0x534c4f43;
-export const COLUMNS_VERSION = 0;
+export const COLUMNS_VERSION = 1;
 
 // Limits.
 /** Columns that come by themselves with the paths that rows have. */

@@ -24,7 +24,7 @@
  */
 
 export const LAYOUT_MAGIC = 0x444e4d4f;
-export const LAYOUT_VERSION = 0;
+export const LAYOUT_VERSION = 1;
 
 // Limits.
 export const DIMENSIONS_MAX = 8192;

@@ -81,7 +81,7 @@ describe("omendb wal inspect", () => {
   let folder: string;
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), "omendb-cli-"));
-    await cp(join(FIXTURES, "format0"), join(folder, "default"), { recursive: true });
+    await cp(join(FIXTURES, "format1"), join(folder, "default"), { recursive: true });
   });
   afterEach(() => rm(folder, { recursive: true }));
 
@@ -115,8 +115,8 @@ describe("omendb wal inspect", () => {
   });
 
   it("refuses a newer format by its number and ends with 4", async () => {
-    const { code, stdout } = await runCommand(["wal", "inspect", join(FIXTURES, "format1")]);
+    const { code, stdout } = await runCommand(["wal", "inspect", join(FIXTURES, "format2")]);
     expect(code).to.equal(4);
-    expect(stdout).to.match(/format version 1, this build opens 0/);
+    expect(stdout).to.match(/format version 2, this build opens 1/);
   });
 });

@@ -9,8 +9,8 @@ import { closeDoors, type OpenDoor, openDoor } from "./httpDoor.ts";
 import { MemorySnapshots } from "./memorySnapshots.ts";
 import type { Connection } from "./server.ts";
 
-const IMAGE = fileURLToPath(new URL("fixtures/format0/image", import.meta.url));
-const NEWER = fileURLToPath(new URL("fixtures/format1/image", import.meta.url));
+const IMAGE = fileURLToPath(new URL("fixtures/format1/image", import.meta.url));
+const NEWER = fileURLToPath(new URL("fixtures/format2/image", import.meta.url));
 
 describe("omendb snapshot", () => {
   let folder: string;
@@ -85,7 +85,7 @@ describe("omendb snapshot", () => {
     expect(damaged.stdout).to.match(/damaged/);
     const newer = await omendb("verify", NEWER);
     expect(newer.code, newer.stdout).to.equal(4);
-    expect(newer.stdout).to.match(/format version 1, this build opens 0/);
+    expect(newer.stdout).to.match(/format version 2, this build opens 1/);
     expect((await omendb("verify", "./missing.omen")).code).to.equal(2);
   });
 

@@ -343,7 +343,7 @@ describe(`damaged logs (SEED=${seed})`, () => {
     files.bytesOf(`${FOLDER}/${names[2]}`)[30]! ^= 1;
     const reports = await inspectWal(files, FOLDER, crc32c);
     expect(reports.map(({ file }) => file)).to.deep.equal(names.map((name) => `${FOLDER}/${name}`));
-    expect(reports[0]).to.deep.include({ version: 0, firstSequence: 1, abandoned: false });
+    expect(reports[0]).to.deep.include({ version: 1, firstSequence: 1, abandoned: false });
     expect(reports[0]!.statedBytes).to.equal(reports[0]!.bytes);
     expect(reports[0]!.fault).to.equal(undefined);
     expect(reports[1]!.fault).to.include({ code: "CRC" });

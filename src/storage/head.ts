@@ -5,7 +5,7 @@
  *
  *   offset | size | name          | meaning
  *        0 |    8 | magic         | "OMENIMG" and a zero
- *        8 |    4 | version       | 0
+ *        8 |    4 | version       | 1
  *       12 |    4 | crc           | crc32c over bytes 0..11 and 16..headBytes
  *       16 |    8 | sequence      | of the last write that the image holds
  *       24 |    8 | fileBytes     | of the whole file
@@ -33,7 +33,7 @@ import { alignUp, findNonZero, getU64, parseJsonObject, textOf, viewOf } from ".
 import type { Crc32c } from "./frame.ts";
 import { corrupt } from "./replace.ts";
 
-export const IMAGE_VERSION = 0;
+export const IMAGE_VERSION = 1;
 export const IMAGE_HEADER_BYTES = 64;
 export const IMAGE_ALIGNMENT = 64;
 export const PAGE_BYTES = 4096;

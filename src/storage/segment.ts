@@ -5,7 +5,7 @@
  *
  *   offset | size | name          | meaning
  *        0 |    8 | magic         | "OMENWAL" and a zero
- *        8 |    4 | version       | 0
+ *        8 |    4 | version       | 1
  *       12 |    4 | crc           | crc32c over bytes 0..11 and 16..63
  *       16 |    8 | firstSequence | the first frame's; the write before it has firstSequence - 1
  *       24 |    8 | previousFirst | firstSequence of the segment before this one, 0 for none
@@ -34,7 +34,7 @@ import { type Crc32c, frameCrc } from "./frame.ts";
 import { corrupt } from "./replace.ts";
 
 export const SEGMENT_HEADER_BYTES = 64;
-export const SEGMENT_VERSION = 0;
+export const SEGMENT_VERSION = 1;
 export const MARK_BYTES = 32;
 export const FRAME_MARK = 4;
 const AFTER_ABANDONED = 1;
