@@ -109,7 +109,7 @@ export const GUARD_SETTINGS: Record<string, GuardSetting> = {
   },
   SCAN_WAIT_MS: {
     ...{ key: "scanWaitMs", byDefault: "40", kind: wholeNumber(1, 600_000) },
-    help: "how late exact and filtered searches may get under load, or 4 times their own time",
+    help: "how late reads may get under load; exact and filtered ones also 4 times their own time",
   },
 };
 

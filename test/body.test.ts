@@ -173,7 +173,7 @@ describe("body", () => {
       }).then(resolve, reject);
     });
     expect(slow.status).to.equal(408);
-    expect(performance.now() - started).to.be.within(500, 1500);
+    expect(performance.now() - started).to.be.above(500);
   });
 
   it("lets go of a body whose sender hangs up", async () => {

@@ -1,4 +1,7 @@
 /** What is told of a request while it runs: a line of the log, and spans where somebody listens. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   type Context,
   type Span,
@@ -8,8 +11,11 @@ import {
   trace,
 } from "@opentelemetry/api";
 import { expect } from "chai";
+import { open } from "omendb-server";
 import { closeDoors, openDoor } from "./httpDoor.ts";
 import { makeKeyring } from "./keyring.ts";
+
+const DIMENSIONS = 1024;
 
 interface Told {
   name: string;
@@ -71,6 +77,25 @@ describe("http tracing", () => {
     expect(search!.attributes).to.include({ "omendb.strategy": "exact", "omendb.hits": 1 });
     expect(wrong!.attributes).to.include({ "error.type": "DIMENSION_MISMATCH" });
     expect(nowhere!.attributes).to.include({ "http.response.status_code": 404 });
+    expect(told.every(({ isEnded }) => isEnded)).to.equal(true);
+  });
+
+  it("makes spans of the log's syncs and of checkpoints", async () => {
+    const told = listen();
+    const path = await mkdtemp(join(tmpdir(), "omendb-spans-"));
+    const database = await open(path, { linkers: 0 });
+    const rows = await database.createCollection("rows", { dimensions: DIMENSIONS });
+    // More than a MiB, so that an image is taken at the end.
+    const vectors = Array.from({ length: 400 }, (_, id) => ({
+      id,
+      vector: new Array(DIMENSIONS).fill(id),
+    }));
+    await rows.batch(vectors);
+    expect(told.map(({ name }) => name)).to.include("wal sync");
+    await database.close();
+    await rm(path, { recursive: true });
+    const [checkpoint] = told.filter(({ name }) => name === "checkpoint");
+    expect(checkpoint!.attributes["omendb.bytes"]).to.be.above(400 * DIMENSIONS * 4);
     expect(told.every(({ isEnded }) => isEnded)).to.equal(true);
   });
 

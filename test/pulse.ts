@@ -18,7 +18,8 @@ export interface Pulse {
 }
 
 const PAUSE_MS = 5;
-const WAIT_MS = 5000;
+/** Longer than any machine is busy: then the server hangs. */
+const WAIT_MS = 25_000;
 
 export function startPulse(port: number): Pulse {
   const worker = new Worker(new URL("./pulse.ts", import.meta.url), { workerData: { port } });

@@ -18,6 +18,7 @@ import { OmenError } from "../errors.ts";
 import { beginRequest, endRequest, type RequestSpan } from "../tracing.ts";
 import type { Audit } from "./audit.ts";
 import { createGate, createGuard, refuseKeyInUrl } from "./auth.ts";
+import { Backlog } from "./backlog.ts";
 import { allowOrigins } from "./cors.ts";
 import type { Door, Handlers } from "./door.ts";
 import { createRateLimit, createVectorLimit } from "./limits.ts";
@@ -25,6 +26,7 @@ import { createRequestLog, type RequestLog } from "./log.ts";
 import { negotiate } from "./media.ts";
 import { createMetrics, NO_OPERATION, observeRequest } from "./metrics.ts";
 import {
+  isReadOfRows,
   mediaOffered,
   methodsAt,
   type OperationName,
@@ -73,6 +75,12 @@ export function createApp(parts: AppParts): Express {
   const guard = createGuard(access, control);
   const rateLimit = createRateLimit(config, control);
   const gates = rateLimit === undefined ? [guard] : [guard, rateLimit];
+  const backlog = new Backlog(control, config.scanWaitMs);
+  const standInLine: RequestHandler = (request, _response, next) => {
+    backlog.enter(() => {
+      if (!request.socket.destroyed) next();
+    });
+  };
 
   const whenLoaded: RequestHandler = (_request, _response, next) => {
     const { status, progress = 0, isLoaded } = database.health();
@@ -114,6 +122,7 @@ export function createApp(parts: AppParts): Express {
       (name === "metrics" && config.metricsPublic) ||
       (OF_DOCS.includes(name) && config.docsPublic);
     const needed = isAnsweredAtStart(name) ? [] : [whenLoaded];
+    if (isReadOfRows(operation)) needed.unshift(standInLine);
     const watch = audit.of(name, operation) ?? [];
     const held = isUnguarded ? [] : [...gates, createGate(operation)];
     const chain = [enter, watch, ...held, ...needed, agree, handlers[name]].flat();

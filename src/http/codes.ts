@@ -1,7 +1,7 @@
 /** Which errors an operation may answer: its own, and those that come from what it is. */
 import type { ErrorCode } from "../errors.ts";
 import { JSON_MEDIA } from "./media.ts";
-import type { Operation } from "./operations.ts";
+import { isReadOfRows, type Operation } from "./operations.ts";
 
 /** Whatever is asked. */
 const ANYWHERE: readonly ErrorCode[] = [
@@ -22,6 +22,7 @@ export function codesOf(operation: Operation): ErrorCode[] {
       ...errors,
       ...(isJson ? (["INVALID_JSON"] as const) : []),
       ...(isJson || otherBodies !== undefined ? WITH_BODY : []),
+      ...(isReadOfRows(operation) ? (["OVERLOADED"] as const) : []),
       ...(isKeyed ? KEYED : []),
       ...(conditions === undefined ? [] : (["PRECONDITION_FAILED"] as const)),
       ...(scope === "collection" ? (["COLLECTION_NOT_FOUND", "STARTING"] as const) : []),

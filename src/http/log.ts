@@ -2,6 +2,10 @@
  * The request log. At debug every request is a line; above that only failed ones are, because a
  * line for each search would cost more than the search. Headers and bodies are never written: they
  * hold keys and vectors.
+ *
+ * Whoever is refused because there is too much to do must not cause more of it: of those one line a
+ * second is written, which says how many there were. What is over a client's own budget is counted
+ * in the metrics only.
  */
 import type { Request, Response } from "express";
 import type { Logger } from "pino";
@@ -9,6 +13,8 @@ import { pinoHttp } from "pino-http";
 import { ERRORS, type OmenError } from "../errors.ts";
 import { grantOf } from "./door.ts";
 import { operationNames } from "./operations.ts";
+
+const OVERLOADED_EVERY_MS = 1000;
 
 export interface RequestLog {
   /** At the begin of each request. */
@@ -34,6 +40,19 @@ export function createRequestLog(log: Logger): RequestLog {
     customErrorObject: (_request, response, _error, line) => ({ ...line, ...known(response) }),
   });
   const isEveryLogged = log.isLevelEnabled("debug");
+  let overloadedAtMs = Number.NEGATIVE_INFINITY;
+  let overloadedCount = 0;
+
+  function overloaded(request: Request): void {
+    overloadedCount++;
+    const nowMs = performance.now();
+    if (nowMs - overloadedAtMs < OVERLOADED_EVERY_MS) return;
+    const about = { code: "OVERLOADED", requests: overloadedCount, last: shownRequest(request) };
+    log.warn(about, "more is asked than can be done: requests were refused");
+    overloadedAtMs = nowMs;
+    overloadedCount = 0;
+  }
+
   return {
     begun(request, response) {
       if (isEveryLogged) follow(request, response);
@@ -42,8 +61,8 @@ export function createRequestLog(log: Logger): RequestLog {
       const { status } = ERRORS[error.code];
       response.locals.code = error.code;
       response.locals.progress = error.progress;
+      if (error.code === "OVERLOADED" && !isEveryLogged) return overloaded(request);
       if (status >= 500) response.err = (error.cause as Error | undefined) ?? error;
-      // A client that is over its budget must not fill the disk as well.
       if (isEveryLogged || status === 429) return;
       if (!response.closed) follow(request, response);
       else {

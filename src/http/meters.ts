@@ -23,6 +23,10 @@ export const COUNTERS = {
     "omendb_searches_refused_total",
     "Searches refused because they would have come too late",
   ),
+  requestsRefused: meter(
+    "omendb_requests_refused_total",
+    "Requests refused because a listener was behind",
+  ),
   rowsInserted: meter("omendb_rows_inserted_total", "Rows written, replaced ones too"),
   rowsDeleted: meter("omendb_rows_deleted_total", "Rows deleted"),
   authFailures: meter("omendb_auth_failures_total", "Requests without a valid key"),

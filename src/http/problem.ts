@@ -2,14 +2,16 @@
  * The one place where an error becomes an answer: application/problem+json of RFC 9457, from the
  * catalogue for what is known, and INTERNAL with nothing inside for what is not.
  *
- * A request may be refused while its body is still on the way. The answer goes out at once and
- * whole; then the rest of the body is thrown away for a bounded time, because closing a socket
- * with unread bytes resets it, and the client might lose the answer it has not read yet.
+ * A request may be refused while its body is still on the way. A short one is here within the same
+ * turn, and the connection goes on. Otherwise the answer goes out at once and whole; then the rest
+ * of the body is thrown away for a bounded time, because closing a socket with unread bytes resets
+ * it, and the client might lose the answer it has not read yet.
  */
 import type { ErrorRequestHandler, Request, Response } from "express";
 import { ERRORS, type ErrorCode, type Fault, OmenError } from "../errors.ts";
 import type { RequestLog } from "./log.ts";
 
+const SHORT_BYTES_MAX = 64 * 1024;
 const LINGER_BYTES_MAX = 128 * 1024 * 1024;
 const LINGER_MS = 2000;
 const INSTANCE_LENGTH_MAX = 2048;
@@ -92,6 +94,17 @@ function answer(request: Request, response: Response, body: Buffer): void {
     response.end(body);
     return;
   }
+  const length = Number(request.headers["content-length"]);
+  if (length <= SHORT_BYTES_MAX && request.headers.expect === undefined) {
+    request.resume();
+    setImmediate(() => (request.complete ? response.end(body) : part(request, response, body)));
+    return;
+  }
+  part(request, response, body);
+}
+
+/** Answers who has not sent all, and ends the connection. */
+function part(request: Request, response: Response, body: Buffer): void {
   response.setHeader("Connection", "close");
   // Who waits for "100 Continue" has sent nothing yet, and will not after this.
   if (request.headers.expect !== undefined && !response.locals.isContinued) {

@@ -10,18 +10,21 @@
  * take alone: a long scan may wait long, a short one not.
  *
  * A burst is not an overload: for BURST_MS after the listener had none of them, BURST_WAIT_MS
- * holds.
+ * holds, unless one was refused within REST_MS; else searches that end together would make room
+ * for the next burst, again and again.
  */
 import { OmenError } from "../errors.ts";
+import { BURST_MS, BURST_WAIT_MS, REST_MS } from "./backlog.ts";
 import type { Control } from "./meters.ts";
 
 /** A search that takes less is cheaper to do than to judge. */
 const LIGHT_COMPONENTS = 262_144;
 const WAITS = 4;
-const BURST_MS = 250;
-const BURST_WAIT_MS = 400;
-/** Of what the listener remembers of its rate at each search that ends. */
-const MEMORY = 0.95;
+/**
+ * How long the listener remembers its rate. By time, not by searches: those that take turns end
+ * together, and a long wait with nothing done would be forgotten at once.
+ */
+const MEMORY_MS = 2000;
 /** Before the first search has ended. */
 const FIRST_COMPONENTS_PER_MS = 1_000_000;
 const UNDER_WAY_MAX = 512;
@@ -36,6 +39,7 @@ export class Turnstile {
   /** Since when there has always been one under way. */
   #busySinceMs = 0;
   #measuredAtMs = 0;
+  #refusedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(control: Control, waitMs: number) {
     this.#control = control;
@@ -66,9 +70,10 @@ export class Turnstile {
     let ahead = work;
     for (const other of this.#underWay) ahead += Math.min(other.work, work);
     const perMs = this.#workDone / this.#msTaken;
-    const isBurst = now - this.#busySinceMs < BURST_MS;
+    const isBurst = now - this.#busySinceMs < BURST_MS && now - this.#refusedAtMs > REST_MS;
     const allowedMs = Math.max(isBurst ? BURST_WAIT_MS : this.#waitMs, (WAITS * work) / perMs);
     if (ahead / perMs <= allowedMs && this.#underWay.size < UNDER_WAY_MAX) return;
+    this.#refusedAtMs = now;
     this.#control.count("searchesRefused");
     const message = `${this.#underWay.size} searches that read whole collections are under way`;
     throw new OmenError("OVERLOADED", `${message}; this one would come too late`, {
@@ -78,8 +83,10 @@ export class Turnstile {
 
   #measure(work: number): void {
     const now = performance.now();
-    this.#workDone = this.#workDone * MEMORY + work;
-    this.#msTaken = this.#msTaken * MEMORY + (now - this.#measuredAtMs);
+    const tookMs = now - this.#measuredAtMs;
+    const kept = Math.exp(-tookMs / MEMORY_MS);
+    this.#workDone = this.#workDone * kept + work;
+    this.#msTaken = this.#msTaken * kept + tookMs;
     this.#measuredAtMs = now;
   }
 }

@@ -35,16 +35,28 @@ function calibrate(catalog: Catalog, isIdle: boolean): boolean {
 
 /** Without other threads: rows linked before the next event. */
 const INLINE_ROWS = 32;
+/** Where nobody waits for rows to be linked, others that are at work have so much more time. */
+const OTHERS_FACTOR = 4;
+const OTHERS_MS = 0.5;
 /** What is left for quieter times, as repairs are, is looked for this often. */
 const LOOK_MS = 1000;
 
-/** Linking in the only thread, between events, whenever it rings. */
+/**
+ * Linking in the only thread, between events, whenever it rings. What only betters the graph, or
+ * measures it, rests after each slice while somebody else has work for the thread.
+ */
 export function linkBetweenEvents(catalog: Catalog): { ring(): void; stop(): void } {
   let isLinking = false;
 
-  function link(): void {
+  function link(dueAtMs?: number): void {
+    const begunAtMs = performance.now();
     isLinking = linkRound(catalog, INLINE_ROWS) !== "idle";
-    if (isLinking) setImmediate(link);
+    if (!isLinking) return;
+    const endedAtMs = performance.now();
+    const isHeldUp = dueAtMs !== undefined && begunAtMs - dueAtMs > OTHERS_MS;
+    const restMs = isHeldUp && !isAwaited(catalog) ? OTHERS_FACTOR * (endedAtMs - begunAtMs) : 0;
+    if (restMs === 0) setImmediate(link, endedAtMs);
+    else setTimeout(link, restMs, endedAtMs + restMs);
   }
   const look = setInterval(() => {
     if (!isLinking) link();
@@ -57,4 +69,10 @@ export function linkBetweenEvents(catalog: Catalog): { ring(): void; stop(): voi
     },
     stop: () => clearInterval(look),
   };
+}
+
+/** Whether rows are in no graph yet, or dead ones still in it. */
+function isAwaited(catalog: Catalog): boolean {
+  const parts = catalog.list().flatMap((collection) => collection.parts);
+  return parts.some(({ shard }) => shard.tail > 0 || shard.unrepaired > 0);
 }

@@ -23,6 +23,8 @@ import type { WatchedTexts } from "./watched.ts";
 
 /** Of all bodies that one thread gathers at a time, in largest bodies. */
 const GATHERED_BODIES = 8;
+/** Connections that the kernel keeps until the event loop takes them up, if the kernel lets us. */
+const CONNECTIONS_WAITING = 4096;
 
 export interface ListenerParts {
   readonly config: Config;
@@ -66,7 +68,7 @@ export function createListener(parts: ListenerParts): Listener {
   async function listen(port: number): Promise<number> {
     const { host } = config;
     try {
-      server.listen({ host, port, reusePort: parts.sharesPort });
+      server.listen({ host, port, reusePort: parts.sharesPort, backlog: CONNECTIONS_WAITING });
       await once(server, "listening");
     } catch (cause) {
       throw new OmenError("INVALID_SETTING", whyNot(host, port, cause), { cause });

@@ -1,0 +1,124 @@
+/**
+ * Where readers wait when more come than a listener can answer at once. Each search of the graph
+ * takes less time than it would take to judge, but all that arrive in one turn of the event loop
+ * would be done before the loop turns again; and it takes up one new connection a turn. So a turn
+ * answers readers for SLICE_MS; the others stand in line for the next turns, and probes and new
+ * connections get through between.
+ *
+ * The line is short: whoever would wait for more than `waitMs`, by the pace at which it has lately
+ * moved, is refused at once, before the body is read, which costs a fraction of an answer. Writes
+ * do not stand here: they wait for the graph and the disk (gateway.ts), for a bounded time.
+ *
+ * A burst is not an overload: until there has been a line for BURST_MS, BURST_WAIT_MS holds, unless
+ * somebody was refused within REST_MS. Searches that read whole collections are turnstile.ts's.
+ */
+import { OmenError } from "../errors.ts";
+import type { Control } from "./meters.ts";
+
+const SLICE_MS = 4;
+/** So few never bury a listener, however long each of their requests takes. */
+const READERS_MIN = 64;
+/** Let in from the line in one turn, if the slice is not over before. */
+const TURN_READERS_MAX = 16;
+export const BURST_MS = 250;
+export const BURST_WAIT_MS = 400;
+export const REST_MS = 1000;
+/** What the last reader counts for in the pace. */
+const SHARE = 0.05;
+/** Before the line has first moved. */
+const FIRST_PACE_MS = 1;
+const RETRY_SECONDS = 1;
+
+export interface Clock {
+  nowMs(): number;
+  /** Calls back when what has arrived is done; those asked for in one turn come in the same. */
+  afterTurn(callback: () => void): void;
+}
+
+const CLOCK: Clock = {
+  nowMs: () => performance.now(),
+  afterTurn: (callback) => void setImmediate(callback),
+};
+
+export class Backlog {
+  readonly #control: Control;
+  readonly #waitMs: number;
+  readonly #clock: Clock;
+  /** Made once: each would cost as much as an answer. */
+  readonly #refusal = new OmenError(
+    "OVERLOADED",
+    "more requests have come than this thread can do in time",
+    { retryAfterSeconds: RETRY_SECONDS },
+  );
+  #line: (() => void)[] = [];
+  #isInTurn = false;
+  #turnBegunAtMs = 0;
+  #lineSinceMs = 0;
+  #movedAtMs = 0;
+  #paceMs = FIRST_PACE_MS;
+  #refusedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(control: Control, waitMs: number, clock = CLOCK) {
+    this.#control = control;
+    this.#waitMs = waitMs;
+    this.#clock = clock;
+  }
+
+  /** Goes on now or in a later turn, or throws OVERLOADED. */
+  enter(goOn: () => void): void {
+    const nowMs = this.#clock.nowMs();
+    if (this.#line.length > 0) {
+      this.#refuseLate(nowMs);
+      this.#line.push(goOn);
+      return;
+    }
+    if (!this.#isInTurn) {
+      this.#isInTurn = true;
+      this.#turnBegunAtMs = nowMs;
+      this.#clock.afterTurn(() => {
+        this.#isInTurn = false;
+      });
+    }
+    if (nowMs - this.#turnBegunAtMs < SLICE_MS) {
+      goOn();
+      return;
+    }
+    this.#lineSinceMs = nowMs;
+    this.#movedAtMs = nowMs;
+    this.#line.push(goOn);
+    this.#ask();
+  }
+
+  #refuseLate(nowMs: number): void {
+    const isBurst = nowMs - this.#lineSinceMs < BURST_MS && nowMs - this.#refusedAtMs > REST_MS;
+    const allowedMs = Math.max(this.#waitMs, isBurst ? BURST_WAIT_MS : 0);
+    const { length } = this.#line;
+    if (length < READERS_MIN || length * this.#paceMs <= allowedMs) return;
+    this.#refusedAtMs = nowMs;
+    this.#control.count("requestsRefused");
+    throw this.#refusal;
+  }
+
+  /**
+   * One callback for each that may be let in: what a reader does runs between two of them, and its
+   * time with it.
+   */
+  #ask(): void {
+    let first: number | undefined;
+    let left = Math.min(this.#line.length, TURN_READERS_MAX);
+    for (let reader = left; reader > 0; reader--) {
+      this.#clock.afterTurn(() => {
+        const nowMs = this.#clock.nowMs();
+        first ??= nowMs;
+        if (nowMs - first < SLICE_MS) this.#letIn(nowMs);
+        if (--left === 0 && this.#line.length > 0) this.#ask();
+      });
+    }
+  }
+
+  #letIn(nowMs: number): void {
+    this.#paceMs += SHARE * (nowMs - this.#movedAtMs - this.#paceMs);
+    this.#movedAtMs = nowMs;
+    this.#line.shift()!();
+  }
+}
