@@ -8,6 +8,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const NODE_MAJOR_MIN = 24;
+/** The engine as a whole, and what only searches. */
+const CONFIGS = ["asconfig.json", "asconfig.search.json"];
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const installStamp = join(root, "node_modules", ".install-stamp");
 const buildStamp = join(root, "build", "stamp");
@@ -65,10 +67,10 @@ function sources(folder) {
     .sort();
 }
 
-function compile(target) {
+function compile({ config, target }) {
   return new Promise((resolve) => {
     const asc = join("node_modules", "assemblyscript", "bin", "asc.js");
-    const child = spawn(process.execPath, [asc, "--config", "asconfig.json", "--target", target], {
+    const child = spawn(process.execPath, [asc, "--config", config, "--target", target], {
       cwd: root,
       stdio: ["ignore", 2, 2],
     });
@@ -77,12 +79,15 @@ function compile(target) {
 }
 
 async function build(force) {
-  const print = fingerprint(["asconfig.json", "package-lock.json", ...sources("assembly")]);
+  const print = fingerprint([...CONFIGS, "package-lock.json", ...sources("assembly")]);
   if (!force && isCurrent(buildStamp, print)) return;
-  const targets = Object.keys(
-    JSON.parse(readFileSync(join(root, "asconfig.json"), "utf8")).targets,
+  const targets = CONFIGS.flatMap((config) =>
+    Object.keys(JSON.parse(readFileSync(join(root, config), "utf8")).targets).map((target) => ({
+      config,
+      target,
+    })),
   );
-  say(`building the engine: ${targets.join(", ")} ...`);
+  say(`building the engine: ${targets.map(({ target }) => target).join(", ")} ...`);
   mkdirSync(join(root, "build"), { recursive: true });
   const failed = (await Promise.all(targets.map(compile))).filter(({ status }) => status !== 0);
   if (failed.length > 0) {

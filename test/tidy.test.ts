@@ -14,7 +14,9 @@ const FILE_LINES_MAX = 300;
 const LINE_COLUMNS_MAX = 100;
 
 /** The programs; nobody imports them. They need not all exist yet. */
-const ENTRIES = ["src/main.ts", "src/cli.ts", "src/index.ts", "src/browser.ts"];
+const ENTRIES = [
+  ...["src/main.ts", "src/cli.ts", "src/index.ts", "src/browser.ts", "src/browserSearch.ts"],
+];
 
 /** Tests, and what a thread is started with: its name is made from the role of the thread. */
 const PROGRAM =
@@ -67,6 +69,7 @@ const BROWSER_ROOMS = [
   "src/storage",
   "src/client",
   "src/browser.ts",
+  "src/browserSearch.ts",
   "src/browser",
   "src/demo",
   "src/threads/imager.ts",
@@ -121,7 +124,9 @@ function reach(starts: readonly string[]): Set<string> {
 
 /** What is started by name: entries, workers, tests, and what a package.json or asconfig.json says. */
 function programs(): string[] {
-  const starters = ["package.json", "asconfig.json", "perf/package.json"];
+  const starters = [
+    ...["package.json", "asconfig.json", "asconfig.search.json", "perf/package.json"],
+  ];
   const named = starters.flatMap((starter) => {
     const text = texts.find(({ path }) => path === starter)?.lines.join("\n") ?? "";
     return [...text.matchAll(/[\w./-]+\.ts\b/g)].map(([name]) => join(dirname(starter), name));

@@ -3,14 +3,29 @@ import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, gzipSync } from "node:zlib";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
+import { SEARCH_VARIANTS, SHARED_VARIANTS, UNSHARED_VARIANTS } from "../../src/engine/variant.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 export const BUNDLE_FOLDER = join(ROOT, "build", "browser");
-const ENTRIES = { browser: "src/browser.ts", worker: "src/browser/worker.ts" };
+const ENTRIES = {
+  browser: "src/browser.ts",
+  search: "src/browserSearch.ts",
+  worker: "src/browser/worker.ts",
+};
 const DEMO = { page: "src/demo/page.ts" };
 const STATIC = ["src/demo/index.html", "src/demo/style.css"];
-const ENGINES = ["relaxed", "plain", "relaxed-shared", "plain-shared"];
+const ENGINES = [...SHARED_VARIANTS, ...UNSHARED_VARIANTS, ...SEARCH_VARIANTS];
+
+/** Where search.js asks for the whole engine, it means the module beside it. */
+const wholeBeside: Plugin = {
+  name: "whole-beside",
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/open\.ts$/ }, ({ kind }) =>
+      kind === "dynamic-import" ? { path: "./browser.js", external: true } : undefined,
+    );
+  },
+};
 
 /** Writes build/browser: the module, its worker, the engines, and the demo page. */
 export async function bundleBrowser(): Promise<void> {
@@ -24,6 +39,7 @@ export async function bundleBrowser(): Promise<void> {
     format: "esm",
     target: "es2022",
     platform: "browser",
+    plugins: [wholeBeside],
     logLevel: "warning",
   });
   for (const file of STATIC)
@@ -39,9 +55,14 @@ export interface Sizes {
   readonly brotli: number;
 }
 
-/** What opening and searching takes off the network: one module and one engine. */
+/** Files that a page takes off the network, by what it does; the first build runs in most. */
+export const SHAPES = {
+  "to search": ["search.js", "relaxed-search.wasm"],
+  "to search and write": ["browser.js", "relaxed.wasm"],
+} as const;
+
 export function bundleSizes(): Record<string, Sizes> {
-  const files = ["browser.js", "relaxed.wasm", "plain.wasm"];
+  const files = [...Object.values(SHAPES).flat(), "plain-search.wasm", "plain.wasm", "worker.js"];
   return Object.fromEntries(
     files.map((file) => {
       const bytes = readFileSync(join(BUNDLE_FOLDER, file));
@@ -51,9 +72,19 @@ export function bundleSizes(): Record<string, Sizes> {
   );
 }
 
+/** Bytes compressed by brotli. */
+export function shapeBytes(shape: keyof typeof SHAPES): number {
+  const sizes = bundleSizes();
+  return SHAPES[shape].reduce((sum, file) => sum + sizes[file]!.brotli, 0);
+}
+
 if (import.meta.main) {
   await bundleBrowser();
   for (const [file, { bytes, gzip, brotli }] of Object.entries(bundleSizes())) {
-    console.log(`${file.padEnd(14)} ${bytes} bytes, ${gzip} gzip, ${brotli} brotli`);
+    console.log(`${file.padEnd(20)} ${bytes} bytes, ${gzip} gzip, ${brotli} brotli`);
+  }
+  for (const [shape, files] of Object.entries(SHAPES)) {
+    const bytes = shapeBytes(shape as keyof typeof SHAPES);
+    console.log(`${shape}: ${files.join(" + ")}, ${(bytes / 1024).toFixed(1)} KB brotli`);
   }
 }

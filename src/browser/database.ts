@@ -3,7 +3,7 @@
  * they take on a server (frame, decide, make room, seal, apply), one after the other; rows are
  * linked into the graph between events.
  */
-import { apply } from "../collections/changes.ts";
+import { apply, hasRoom } from "../collections/changes.ts";
 import type { Collection } from "../collections/collection.ts";
 import type {
   CollectionView,
@@ -19,7 +19,8 @@ import type { Snapshots } from "../collections/snapshots.ts";
 import { tend } from "../engine/linking.ts";
 import { OmenError } from "../errors.ts";
 import { type Crc32c, encodePut, encodeRemove, readHeader, seal } from "../storage/frame.ts";
-import type { PageRoom } from "./room.ts";
+import { newShard } from "./growing.ts";
+import { type PageRoom, ROWS_MIN } from "./room.ts";
 
 /** Rows that are linked before the next event. */
 const SLICE_ROWS = 32;
@@ -109,11 +110,22 @@ export class PageDatabase implements Database {
     const { frame } = proposal;
     const collection = this.#collection;
     new Decisions(collection, [proposal]).decide(proposal);
-    this.#room.make(collection, frame);
+    this.#makeRoom(frame);
     seal(frame, collection.sequence + 1, this.#crc32c);
     const changed = await apply(collection, frame);
     this.#link();
     return { sequence: readHeader(frame).sequence, changed };
+  }
+
+  /** Opens shards until the collection takes the frame. Throws OmenError MEMORY_LIMIT. */
+  #makeRoom(frame: Uint8Array): void {
+    const collection = this.#collection;
+    while (!hasRoom(collection, [frame])) {
+      const { settings, parts } = collection;
+      const rows = Math.max(ROWS_MIN, Math.ceil(collection.live / 2));
+      const load = { rows, recordBytes: frame.length, columnBytes: 0 };
+      collection.attach(newShard(this.#room, settings, parts[0]!.rows.seed, load));
+    }
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

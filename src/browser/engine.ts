@@ -1,11 +1,10 @@
 /**
- * The engine in a page: which of its builds, fetched from beside the module. Memory is shared only
- * where the page is cross-origin isolated; relaxed SIMD is used where the browser has it.
+ * The engine in a page: which of its builds, fetched from beside the module. Relaxed SIMD is used
+ * where the browser has it. Each address is written out where it is needed, for that is how
+ * bundlers know which files to take along.
  */
 import {
   chooseVariant,
-  SHARED_VARIANTS,
-  UNSHARED_VARIANTS,
   type Variant,
   type VariantName,
   type WasmBytes,
@@ -22,33 +21,41 @@ const SIMD_PROBE = Uint8Array.of(
   ...[65, 0, 253, 15, 253, 98, 11],
 );
 
+/** Builds that may be taken, the fastest first, and where each lies. */
+export type Builds = readonly (readonly [name: VariantName, url: () => URL])[];
+
 /** Only what this browser can run is fetched. Throws OmenError UNSUPPORTED_PLATFORM. */
 export async function loadEngine(
-  folder: URL,
-  wanted?: VariantName,
-  isShared = globalThis.crossOriginIsolated === true,
+  builds: Builds,
+  { engine, variant }: { readonly engine?: string | URL; readonly variant?: VariantName } = {},
 ): Promise<Variant> {
   if (typeof WebAssembly === "undefined") throw unsupported("this browser has no WebAssembly");
   if (!WebAssembly.validate(SIMD_PROBE)) {
     throw unsupported("this browser has no WebAssembly SIMD, which the engine needs");
   }
-  const all: readonly VariantName[] = isShared ? SHARED_VARIANTS : UNSHARED_VARIANTS;
   const isRelaxed = WebAssembly.validate(RELAXED_PROBE);
-  const names = wanted ? [wanted] : all.filter((name) => isRelaxed || name.startsWith("plain"));
-  const bytes = new Map<VariantName, WasmBytes>();
-  const [first, ...others] = names;
-  bytes.set(first!, await fetchEngine(folder, first!));
-  try {
-    return chooseVariant([first!], (name) => bytes.get(name)!);
-  } catch (error) {
-    if (others.length === 0) throw error;
+  const isWanted = (name: VariantName) =>
+    variant === undefined ? isRelaxed || name.startsWith("plain") : name === variant;
+  const wanted = builds.filter(([name]) => isWanted(name));
+  let failure: unknown = unsupported(`there is no build ${variant} for this page`);
+  for (const [name, beside] of wanted) {
+    const url = engine === undefined ? beside() : new URL(`${name}.wasm`, folderOf(engine));
+    const bytes = await fetchEngine(url);
+    try {
+      return chooseVariant([name], () => bytes);
+    } catch (error) {
+      failure = error;
+    }
   }
-  for (const name of others) bytes.set(name, await fetchEngine(folder, name));
-  return chooseVariant(others, (name) => bytes.get(name)!);
+  throw failure;
 }
 
-async function fetchEngine(folder: URL, name: VariantName): Promise<WasmBytes> {
-  const url = new URL(`${name}.wasm`, folder);
+/** A folder's address, relative ones to the page's. */
+function folderOf(engine: string | URL): URL {
+  return new URL(String(engine).replace(/\/?$/, "/"), globalThis.location?.href);
+}
+
+async function fetchEngine(url: URL): Promise<WasmBytes> {
   const response = await fetch(url).catch((cause) => {
     throw new OmenError("NOT_FOUND", `the engine at ${url} cannot be reached`, { cause });
   });

@@ -26,7 +26,11 @@ export async function openNetwork(url: URL, options: Download = {}): Promise<Byt
     throw new OmenError("CORRUPT_FILE", `${url}: expected a snapshot, got ${type}`);
   }
   const size = Number(response.headers.get("content-range")?.match(/\/(\d+)$/)?.[1]);
-  if (response.status !== 206 || !Number.isSafeInteger(size)) {
+  if (response.status === 206 && !Number.isSafeInteger(size)) {
+    await response.body?.cancel();
+    throw new OmenError("CORRUPT_FILE", `${url}: a part of a file, and no word of its size`);
+  }
+  if (response.status !== 206) {
     return blobSource(url.href, await whole(response, options));
   }
   const first = new Uint8Array(await response.arrayBuffer());

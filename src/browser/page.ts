@@ -10,14 +10,9 @@ import type { Crc32c } from "../storage/frame.ts";
 import { type ByteSource, Image } from "../storage/image.ts";
 import type { PageDatabase } from "./database.ts";
 import { writeInto } from "./imaging.ts";
-import { checkName, collectBlob, openStore } from "./store.ts";
-
-export interface Progress {
-  /** What is under way, in a word or two. */
-  readonly phase: string;
-  readonly loadedBytes: number;
-  readonly totalBytes: number;
-}
+import { collectBlob, openKeeper } from "./keeping.ts";
+import type { Progress } from "./opening.ts";
+import { checkName } from "./store.ts";
 
 export interface SaveOptions {
   onProgress?(progress: Progress): void;
@@ -43,7 +38,7 @@ export class PageCollection extends Collection {
    */
   async save(name: string, { onProgress }: SaveOptions = {}): Promise<void> {
     checkName(name);
-    const store = await openStore();
+    const store = await openKeeper();
     await this.#database.still(() =>
       store.replace(
         name,

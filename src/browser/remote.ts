@@ -8,7 +8,8 @@
 import type { Row } from "../client/types.ts";
 import { type ErrorCode, OmenError } from "../errors.ts";
 import type { OpenOptions } from "./open.ts";
-import type { PageCollection, Progress, SaveOptions } from "./page.ts";
+import type { Progress } from "./opening.ts";
+import type { PageCollection, SaveOptions } from "./page.ts";
 
 const METHODS = [
   ...["search", "searchBatch", "add", "batch", "get", "getMany", "patch"],
@@ -54,7 +55,7 @@ export async function openInWorker(options: OpenOptions): Promise<WorkerCollecti
   try {
     const base = globalThis.location?.href;
     const url = rest.url === undefined ? undefined : new URL(rest.url, base).href;
-    const engine = new URL(rest.engine ?? "./", import.meta.url).href;
+    const engine = rest.engine === undefined ? undefined : new URL(rest.engine, base).href;
     await link.call("open", [{ ...rest, url, engine }], onProgress);
   } catch (error) {
     link.end(error);

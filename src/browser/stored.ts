@@ -1,4 +1,5 @@
 /** What a page keeps under a name on its device: whether it is there, and away with it. */
+import { openKeeper } from "./keeping.ts";
 import { checkName, openStore } from "./store.ts";
 
 export async function isStored(name: string): Promise<boolean> {
@@ -9,5 +10,5 @@ export async function isStored(name: string): Promise<boolean> {
 /** No error when there is nothing under the name. */
 export async function forget(name: string): Promise<void> {
   checkName(name);
-  await (await openStore()).remove(name);
+  await (await openKeeper()).remove(name);
 }

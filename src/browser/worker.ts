@@ -2,7 +2,8 @@
 import type { Row } from "../client/types.ts";
 import { OmenError } from "../errors.ts";
 import { type OpenOptions, open } from "./open.ts";
-import type { PageCollection, Progress } from "./page.ts";
+import type { Progress } from "./opening.ts";
+import type { PageCollection } from "./page.ts";
 import type { FromWorker, ToWorker } from "./remote.ts";
 
 const PAGE_ROWS = 1000;

@@ -1,12 +1,12 @@
 /** How many rows there are, of those that match a filter: exact, at one snapshot. */
 import { countVisible } from "../engine/passing.ts";
-import type { Collection } from "./collection.ts";
 import type { Filter } from "./filter.ts";
+import type { Searchable } from "./searchable.ts";
 
 /** Slots looked at before others get the thread. */
 const SLICE_SLOTS = 100_000;
 
-export async function count(collection: Collection, filter?: Filter): Promise<number> {
+export async function count(collection: Searchable, filter?: Filter): Promise<number> {
   const snapshot = collection.readings.begin();
   try {
     const bitmaps = filter && (await collection.matcher.match(filter)).bitmaps;

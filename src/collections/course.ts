@@ -2,10 +2,11 @@
  * A search under way, and the rows it has found: what the ways of searching (search.ts, passing.ts)
  * have in common.
  */
-import type { Collection, Part } from "./collection.ts";
+
 import type { SearchQuery } from "./database.ts";
 import type { Matched } from "./matching.ts";
 import type { Plan } from "./planner.ts";
+import type { Part, Searchable } from "./searchable.ts";
 
 /** Components measured in one slice, a millisecond or two. */
 const SLICE_COMPONENTS = 2_000_000;
@@ -54,7 +55,7 @@ export function nearest(found: Candidate[], k: number): Candidate[] {
 }
 
 /** Slots of a slice of an exact scan of `slots`, of which so many are measured. */
-export function sliceRows(collection: Collection, slots: number, matching = slots): number {
+export function sliceRows(collection: Searchable, slots: number, matching = slots): number {
   const rows = Math.max(256, Math.floor(SLICE_COMPONENTS / collection.settings.dimensions));
   return matching >= slots ? rows : Math.min(slots, Math.ceil((rows * slots) / (matching + 1)));
 }

@@ -12,9 +12,9 @@ import { GROUP_ROWS, LOG_SLOTS, RUN_ROWS } from "../engine/columns.ts";
 import { Pace } from "../engine/pace.ts";
 import { countPassing } from "../engine/passing.ts";
 import type { Bitmap } from "../engine/shard.ts";
-import type { Collection, Part } from "./collection.ts";
 import type { Filter } from "./filter.ts";
 import { type Compiled, compileProgram, isCurrent } from "./program.ts";
+import type { Part, Searchable } from "./searchable.ts";
 
 export interface Matched {
   /** One a shard. */
@@ -43,10 +43,10 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** What a thread remembers of the filters of one collection, the last used at the end. */
 export class Matcher {
-  readonly #collection: Collection;
+  readonly #collection: Searchable;
   readonly #kept = new Map<string, Matches[]>();
 
-  constructor(collection: Collection) {
+  constructor(collection: Searchable) {
     this.#collection = collection;
   }
 
@@ -86,7 +86,7 @@ export class Matcher {
 
 /** One filter's bits over one shard. */
 class Matches {
-  readonly #collection: Collection;
+  readonly #collection: Searchable;
   readonly #part: Part;
   readonly #filter: Filter;
   #program: Compiled | undefined;
@@ -97,7 +97,7 @@ class Matches {
   #unsure = 0;
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(collection: Collection, part: Part, filter: Filter) {
+  constructor(collection: Searchable, part: Part, filter: Filter) {
     this.#collection = collection;
     this.#part = part;
     this.#filter = filter;

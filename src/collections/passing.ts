@@ -4,9 +4,9 @@
  * matches lies far from the query, the scan answers; so recall does not hang on the filter.
  */
 import { scanPassing as scanCodes, searchPassing } from "../engine/passing.ts";
-import type { Collection } from "./collection.ts";
 import { type Candidate, type Course, collect, nearest } from "./course.ts";
 import { walkCost } from "./planner.ts";
+import type { Searchable } from "./searchable.ts";
 
 /** Rows whose codes are measured in one slice, a few milliseconds' worth at 128 dimensions. */
 const SLICE_COMPONENTS = 32_000_000;
@@ -17,7 +17,7 @@ const WANTED_SHARE = 1.5;
  * Walks every shard's graph and scans its tail, but scans where little matches. `course.isCutOff`
  * says that a walk was given up: then nothing was found.
  */
-export function walkPassing(collection: Collection, course: Course): Candidate[] {
+export function walkPassing(collection: Searchable, course: Course): Candidate[] {
   const { plan, query, snapshot } = course;
   const { bitmaps, counts } = course.matched!;
   const { ef, candidates } = plan;
@@ -40,7 +40,7 @@ export function walkPassing(collection: Collection, course: Course): Candidate[]
 }
 
 /** Measures all rows that match by their codes, in slices; float32 decides among the best. */
-export async function scanPassing(collection: Collection, course: Course): Promise<Candidate[]> {
+export async function scanPassing(collection: Searchable, course: Course): Promise<Candidate[]> {
   const { plan, query, snapshot } = course;
   const { bitmaps, counts } = course.matched!;
   const rows = Math.ceil(SLICE_COMPONENTS / collection.settings.dimensions);

@@ -1,7 +1,7 @@
 /** Reading one row where it lies, as a reader at a snapshot sees it. */
 import { NO_SLOT } from "../../assembly/layout.ts";
-import type { Part } from "./collection.ts";
 import type { Row } from "./database.ts";
+import type { Part } from "./searchable.ts";
 
 /** The slot in which a reader at `snapshot` finds the row at a position, or NO_SLOT. */
 export function slotFor(part: Part, position: number, snapshot: number): number {

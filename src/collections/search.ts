@@ -7,7 +7,6 @@
  */
 import { OmenError } from "../errors.ts";
 import { exactly } from "./calibration.ts";
-import type { Collection, Part } from "./collection.ts";
 import {
   type Candidate,
   type Course,
@@ -19,12 +18,13 @@ import {
 import type { Hit, Metric, SearchAnswer, SearchQuery } from "./database.ts";
 import { scanPassing, walkPassing } from "./passing.ts";
 import { plan } from "./planner.ts";
+import type { Part, Searchable } from "./searchable.ts";
 
 /** Searches that lose rows to a racing writer start again this often. */
 const ATTEMPTS_MAX = 16;
 const COMING_AND_GOING = 0.05;
 
-export async function search(collection: Collection, query: SearchQuery): Promise<SearchAnswer> {
+export async function search(collection: Searchable, query: SearchQuery): Promise<SearchAnswer> {
   checkQuery(collection, query.vector);
   for (let attempt = 1; ; attempt++) {
     const answer = await searchOnce(collection, query);
@@ -35,7 +35,7 @@ export async function search(collection: Collection, query: SearchQuery): Promis
   }
 }
 
-function checkQuery(collection: Collection, vector: Float32Array): void {
+function checkQuery(collection: Searchable, vector: Float32Array): void {
   const { dimensions, metric } = collection.settings;
   if (vector.length !== dimensions) {
     const message = `expected ${dimensions} dimensions, got ${vector.length}`;
@@ -48,7 +48,7 @@ function checkQuery(collection: Collection, vector: Float32Array): void {
 
 /** One try on one snapshot; undefined when rows moved under it. */
 async function searchOnce(
-  collection: Collection,
+  collection: Searchable,
   query: SearchQuery,
 ): Promise<SearchAnswer | undefined> {
   const snapshot = collection.readings.begin();
@@ -60,7 +60,7 @@ async function searchOnce(
 }
 
 async function searchAt(
-  collection: Collection,
+  collection: Searchable,
   query: SearchQuery,
   snapshot: number,
 ): Promise<SearchAnswer | undefined> {
@@ -113,7 +113,7 @@ async function searchAt(
 }
 
 /** Walks every shard's graph and scans its tail. */
-function walk(collection: Collection, course: Course): Candidate[] {
+function walk(collection: Searchable, course: Course): Candidate[] {
   const found: Candidate[] = [];
   const { ef, candidates } = course.plan;
   for (const part of collection.parts) {
@@ -135,7 +135,7 @@ function isCutOff({ shard }: Part): boolean {
  * Measures every row that passes, in slices. Rows as far as the last place are all looked at, for
  * ids decide there.
  */
-async function scan(collection: Collection, course: Course): Promise<Candidate[]> {
+async function scan(collection: Searchable, course: Course): Promise<Candidate[]> {
   const { query, snapshot, matched } = course;
   let found: Candidate[] = [];
   let tiedAt = Number.NaN;
@@ -165,7 +165,7 @@ function minimum(a: number, b: number): number {
  * Replaces the rows at the last place's distance by all rows at that distance, of which ids pick.
  */
 async function scanTies(
-  collection: Collection,
+  collection: Searchable,
   course: Course,
   found: Candidate[],
   measure: number,

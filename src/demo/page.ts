@@ -6,7 +6,8 @@
  *   ?worker=0       everything in the page's own thread
  */
 import { open } from "../browser/open.ts";
-import type { PageCollection, Progress } from "../browser/page.ts";
+import type { Progress } from "../browser/opening.ts";
+import type { PageCollection } from "../browser/page.ts";
 import { openInWorker, type WorkerCollection } from "../browser/remote.ts";
 import { forget, isStored } from "../browser/stored.ts";
 import type { Hit } from "../client/types.ts";

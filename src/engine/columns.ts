@@ -24,7 +24,9 @@ export type ColumnKind = keyof typeof KINDS;
 export type Schema = Readonly<Record<string, ColumnKind>>;
 
 /** Rows of one run of a program, and of the words that it leaves. */
-export const { RUN_ROWS, GROUP_ROWS, LOG_SLOTS } = C;
+export const RUN_ROWS = C.RUN_ROWS;
+export const GROUP_ROWS = C.GROUP_ROWS;
+export const LOG_SLOTS = C.LOG_SLOTS;
 const ROOT = 0;
 
 export interface Column {

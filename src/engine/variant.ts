@@ -3,7 +3,6 @@
  * `WebAssembly.validate` and a self-test, for a platform may accept relaxed SIMD and still compute
  * it wrongly.
  */
-import { instantiateSync } from "@assemblyscript/loader";
 import { CELLS } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
 import { address, type EngineExports } from "./exports.ts";
@@ -12,7 +11,9 @@ import { PAGE_BYTES } from "./memory.ts";
 export const SHARED_VARIANTS = ["relaxed-shared", "plain-shared"] as const;
 export const UNSHARED_VARIANTS = ["relaxed", "plain"] as const;
 export const VARIANTS = [...SHARED_VARIANTS, ...UNSHARED_VARIANTS, "debug"] as const;
-export type VariantName = (typeof VARIANTS)[number];
+/** They lack whatever writes (assembly/searching.ts): for a page that only searches. */
+export const SEARCH_VARIANTS = ["relaxed-search", "plain-search"] as const;
+export type VariantName = (typeof VARIANTS)[number] | (typeof SEARCH_VARIANTS)[number];
 
 /** A compiled engine; it can be handed to other threads as it is. */
 export interface Variant {
@@ -67,7 +68,7 @@ export function instantiate(variant: Variant, memory: WebAssembly.Memory): Engin
   const abort = (_message: number, _file: number, line: number, column: number): never => {
     throw new OmenError("ENGINE_FAULT", `an assertion failed at ${line}:${column}`);
   };
-  const { exports } = instantiateSync(variant.module, { env: { memory, abort } });
+  const { exports } = new WebAssembly.Instance(variant.module, { env: { memory, abort } });
   return exports as unknown as EngineExports;
 }
 

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
 import {
+  SEARCH_VARIANTS,
   SHARED_VARIANTS,
   UNSHARED_VARIANTS,
   VARIANTS,
@@ -12,7 +13,7 @@ import {
 } from "../../src/engine/variant.ts";
 import { readVariant } from "../../src/threads/engineFiles.ts";
 
-const RELEASES = [...SHARED_VARIANTS, ...UNSHARED_VARIANTS];
+const RELEASES = [...SHARED_VARIANTS, ...UNSHARED_VARIANTS, ...SEARCH_VARIANTS];
 
 // Section numbers of the binary format.
 const TABLE = 4;
@@ -127,6 +128,18 @@ describe("every build of the engine", () => {
       ];
       const exports = WebAssembly.Module.exports(moduleOf(name)).map((entry) => entry.name);
       expect(exports.sort()).to.deep.equal(names.sort());
+    });
+  }
+
+  for (const name of SEARCH_VARIANTS) {
+    it(`exports what assembly/searching.ts names, all of it the whole engine's: ${name}`, () => {
+      const file = new URL("../../assembly/searching.ts", import.meta.url);
+      const [, list] = /export \{(.*?)\}/s.exec(readFileSync(file, "utf8"))!;
+      const names = [...list!.matchAll(/\w+/g)].map(([each]) => each);
+      const exports = WebAssembly.Module.exports(moduleOf(name)).map((entry) => entry.name);
+      expect(exports.sort()).to.deep.equal([...names, "memory"].sort());
+      const whole = WebAssembly.Module.exports(moduleOf("relaxed")).map((entry) => entry.name);
+      expect(whole).to.include.members(names);
     });
   }
 });
