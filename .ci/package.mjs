@@ -17,8 +17,17 @@ import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const target = join(root, "build", "package");
-const VARIANTS = ["relaxed-shared", "plain-shared", "relaxed", "plain"];
-const ENTRIES = { ".": "index", "./client": "client/index", "./browser": "browser" };
+const VARIANTS = [
+  ...["relaxed-shared", "plain-shared", "relaxed", "plain"],
+  ...["relaxed-search", "plain-search"],
+];
+const ENTRIES = { ".": "index", "./client": "client/index" };
+/** Modules for pages, each in one file beside the engine's builds, and whose types they have. */
+const MODULES = {
+  "./browser": ["browser", "browser"],
+  "./browser/search": ["search", "browserSearch"],
+};
+const WORKER = "worker.js";
 
 function compile() {
   const config = join(root, "build", "tsconfig.package.json");
@@ -48,6 +57,17 @@ function copy() {
   }
 }
 
+/** A page takes no other file along: what it imports is in the module. */
+function bundle() {
+  const program = join(root, "perf", "browser", "bundle.ts");
+  const { status } = spawnSync(process.execPath, [program], { stdio: ["ignore", "ignore", 2] });
+  if (status !== 0) process.exit(1);
+  const files = [...Object.values(MODULES).map(([file]) => `${file}.js`), WORKER];
+  for (const file of files) {
+    copyFileSync(join(root, "build", "browser", file), join(target, "build", file));
+  }
+}
+
 function describe() {
   const { name, version, description, license, type, engines, dependencies } = JSON.parse(
     readFileSync(join(root, "package.json"), "utf8"),
@@ -61,11 +81,14 @@ function describe() {
       { types: `./dist/${file}.d.ts`, default: `./dist/${file}.js` },
     ]),
   );
+  for (const [path, [file, types]] of Object.entries(MODULES)) {
+    exports[path] = { types: `./dist/${types}.d.ts`, default: `./build/${file}.js` };
+  }
   const packed = {
     ...{ name, version, description, license, type, engines },
     keywords: ["vector", "database", "search", "hnsw", "wasm", "embeddings"],
     bin: { omendb: "dist/cli.js" },
-    exports: { ...exports, "./wasm/*": "./build/*", "./package.json": "./package.json" },
+    exports: { ...exports, "./wasm/*.wasm": "./build/*.wasm", "./package.json": "./package.json" },
     files: ["dist", "assembly", "build", "CHANGELOG.md"],
     dependencies,
   };
@@ -76,4 +99,5 @@ rmSync(target, { recursive: true, force: true });
 mkdirSync(target, { recursive: true });
 compile();
 copy();
+bundle();
 describe();

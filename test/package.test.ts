@@ -4,13 +4,16 @@
  * registry.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect } from "chai";
+import { build } from "esbuild";
 import { publint } from "publint";
+import { findChromium, launchChromium, NO_CHROMIUM } from "./chromium.ts";
+import { pageProgram, STORY, storyOf } from "./pageConsumer.ts";
 import { freePort, pause } from "./server.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -69,6 +72,7 @@ describe("package", function () {
     const files = await readdir(installed, { recursive: true });
     expect(files).to.include.members(["dist/cli.js", "dist/client/index.d.ts", "README.md"]);
     expect(files).to.include.members(["build/relaxed-shared.wasm", "build/plain.wasm", "LICENSE"]);
+    expect(files).to.include.members(["build/search.js", "build/worker.js", "build/browser.js"]);
     expect(files.filter((name) => /(?<!\.d)\.ts$|debug|test/.test(name))).to.deep.equal([]);
     const { dependencies, optionalDependencies } = JSON.parse(
       await readFile(join(installed, "package.json"), "utf8"),
@@ -96,6 +100,36 @@ describe("package", function () {
       // npx runs it in a process of its own, so the whole group is told.
       process.kill(-server.pid!, "SIGTERM");
       await new Promise((resolve) => server.once("close", resolve));
+    }
+  });
+
+  it("runs in a page: as it lies in node_modules, and bundled by esbuild", async () => {
+    const program = findChromium();
+    if (program === undefined) throw new Error(NO_CHROMIUM);
+    const built = join(folder, "node_modules", "omendb-server", "build");
+    const here = "./node_modules/omendb-server/build";
+    const asItLies = pageProgram(`${here}/browser.js`, `${here}/search.js`);
+    await writeFile(join(folder, "index.html"), `<script type="module">${asItLies}</script>`);
+    const site = join(folder, "site");
+    await mkdir(site);
+    await writeFile(join(site, "index.html"), '<script type="module" src="page.js"></script>');
+    await build({
+      stdin: {
+        contents: pageProgram("omendb-server/browser", "omendb-server/browser/search"),
+        resolveDir: folder,
+      },
+      ...{ outfile: join(site, "page.js"), bundle: true, format: "esm", logLevel: "silent" },
+    });
+    // As the README says: a bundler that takes no files along is given them.
+    for (const file of await readdir(built)) {
+      if (/^worker\.js$|\.wasm$/.test(file)) await copyFile(join(built, file), join(site, file));
+    }
+    const browser = await launchChromium(program);
+    try {
+      expect(await storyOf(browser, folder)).to.deep.equal(STORY);
+      expect(await storyOf(browser, site, true)).to.deep.equal(STORY);
+    } finally {
+      await browser.close();
     }
   });
 
