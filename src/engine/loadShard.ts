@@ -33,7 +33,7 @@ const KEPT = [
   ...[L.HEADER_RECYCLED, L.HEADER_FREE_TAIL, L.HEADER_ENTRY, L.HEADER_ENTRY + 4],
   ...[L.HEADER_UPPER_USED, L.HEADER_GENERATION, L.HEADER_IRREGULAR, L.HEADER_CODES_EPOCH],
   ...[L.HEADER_ROUGH_SEEN, L.HEADER_REENCODE_NEXT, L.HEADER_LEARNED_AT],
-  ...[L.HEADER_DOOMED, L.HEADER_CONFIRMED, L.HEADER_PASSES],
+  ...[L.HEADER_DOOMED, L.HEADER_CONFIRMED, L.HEADER_PASSES, L.HEADER_TAIL_END],
   ...wordsFrom(L.HEADER_CODEBOOK_A, CODEBOOK_WORDS),
   ...wordsFrom(L.HEADER_CODEBOOK_B, CODEBOOK_WORDS),
   ...wordsFrom(L.HEADER_UPPER_FREE, UPPER_FREE_WORDS),
@@ -95,14 +95,14 @@ export async function loadShard(
   words[L.HEADER_REPAIR_PHASE >>> 2] = RESUMED[stated[L.HEADER_REPAIR_PHASE >>> 2]!]!;
   words[L.HEADER_SWEEP_NEXT >>> 2] = SWEEP_OVER;
   const isReached = stated[L.HEADER_REACHED_TAIL >>> 2] === stated[L.HEADER_TAIL_HEAD >>> 2];
-  words[L.HEADER_REACHED_TAIL >>> 2] = isReached ? 0 : L.NO_SLOT;
   words[L.HEADER_LAST_TIED >>> 2] = L.NO_SLOT;
   // Rows that were linked in haste are still to be linked better, by a pass over all.
   const isHasty = stated[L.HEADER_HASTY >>> 2] !== stated[L.HEADER_HASTY_DONE >>> 2];
   words[L.HEADER_HASTY >>> 2] = isHasty ? 1 : 0;
 
   const shard = new Shard(variant, memory, 0);
-  const parts = new Parts(shard, words, prefix, sections, sumIn(variant, memory, words[END]!));
+  const sum = sumIn(variant, memory, words[END]!);
+  const parts = new Parts(shard, words, { prefix, sections, sum, isReached });
   const headsRead = parts.heads();
   await together([
     parts.codes(),
@@ -113,6 +113,14 @@ export async function loadShard(
   return shard;
 }
 
+interface Source {
+  readonly prefix: string;
+  readonly sections: Sections;
+  readonly sum: Sum | undefined;
+  /** Whether all rows that were linked had been found to be reachable. */
+  readonly isReached: boolean;
+}
+
 /** The regions of a shard on their way in. */
 class Parts {
   readonly #shard: Shard;
@@ -121,21 +129,17 @@ class Parts {
   readonly #prefix: string;
   readonly #sections: Sections;
   readonly #sum: Sum | undefined;
+  readonly #isReached: boolean;
   readonly #used: number;
 
-  constructor(
-    shard: Shard,
-    words: Uint32Array,
-    prefix: string,
-    sections: Sections,
-    sum: Sum | undefined,
-  ) {
+  constructor(shard: Shard, words: Uint32Array, { prefix, sections, sum, isReached }: Source) {
     this.#shard = shard;
     this.#words = words;
     this.#bytes = new Uint8Array(words.buffer);
     this.#prefix = prefix;
     this.#sections = sections;
     this.#sum = sum;
+    this.#isReached = isReached;
     this.#used = words[L.HEADER_SLOTS_USED >>> 2]!;
   }
 
@@ -197,8 +201,19 @@ class Parts {
       this.#bits("doomed", L.HEADER_DOOMED_BASE),
       loadPart(this.#sections, `${this.#prefix}tail`, used * 4),
     ]);
-    this.#bytes.set(tail, this.#at(L.HEADER_TAIL_BASE));
-    this.#words[L.HEADER_TAIL_END >>> 2] = tail.length >>> 2;
+    this.#setTail(new Uint32Array(tail.buffer, 0, tail.length >>> 2));
+  }
+
+  /** The count of rows ever written goes on: recall and the codes' range are held against it. */
+  #setTail(tail: Uint32Array): void {
+    const end = this.#at(L.HEADER_TAIL_END);
+    const head = (end - tail.length) >>> 0;
+    const ring = this.#at(L.HEADER_TAIL_BASE) >>> 2;
+    const mask = this.#at(L.HEADER_TAIL_CAPACITY) - 1;
+    for (const [index, slot] of tail.entries()) this.#words[ring + ((head + index) & mask)] = slot;
+    this.#words[L.HEADER_TAIL_HEAD >>> 2] = head;
+    this.#words[L.HEADER_TAIL_TAKEN >>> 2] = head;
+    this.#words[L.HEADER_REACHED_TAIL >>> 2] = this.#isReached ? head : L.NO_SLOT;
   }
 
   async #bits(name: string, base: number): Promise<void> {
