@@ -3,7 +3,6 @@
  * over it.
  */
 import type { Row } from "../src/collections/database.ts";
-import type { First } from "../src/collections/ledger.ts";
 import type { ByteSource, Snapshot, Snapshots } from "../src/collections/snapshots.ts";
 import { OmenError } from "../src/errors.ts";
 import type { MemoryCollection, MemoryDatabase } from "./memoryDatabase.ts";
@@ -28,11 +27,7 @@ export class MemorySnapshots implements Snapshots {
     const rows = [...collection.rows.values()].map((row) => [
       ...[row.id, [...row.vector], row.version, row.metadata && [...row.metadata]],
     ]);
-    const bytes = Buffer.from(
-      JSON.stringify({
-        ...{ settings: collection.settings, rows, once: [...collection.once] },
-      }),
-    );
+    const bytes = Buffer.from(JSON.stringify({ settings: collection.settings, rows }));
     const id = `s${++this.#count}`;
     const begun = { id, createdAt: new Date().toISOString() };
     const { settings, sequence } = collection;
@@ -79,9 +74,7 @@ export class MemorySnapshots implements Snapshots {
 
   async restore(name: string, id: string): Promise<{ sequence: number; vectors: number }> {
     const collection = this.#collection(name);
-    const { rows, once } = parse(this.#find(name, id).bytes);
-    collection.once.clear();
-    for (const [key, first] of once) collection.once.set(key, first);
+    const { rows } = parse(this.#find(name, id).bytes);
     collection.rows.clear();
     for (const row of rows) collection.rows.set(row.id, row);
     return { sequence: ++collection.sequence, vectors: rows.length };
@@ -109,14 +102,13 @@ export class MemorySnapshots implements Snapshots {
 interface Parsed {
   readonly settings: MemoryCollection["settings"];
   readonly rows: Row[];
-  readonly once: [string, First][];
 }
 
 function parse(bytes: Buffer): Parsed {
   try {
-    const { settings, rows, once } = JSON.parse(bytes.toString());
+    const { settings, rows } = JSON.parse(bytes.toString());
     return {
-      ...{ settings, once },
+      settings,
       rows: rows.map(([id, vector, version, metadata]: [string, number[], number, number[]?]) => ({
         ...{ id, vector: Float32Array.from(vector), version },
         metadata: metadata ? Uint8Array.from(metadata) : undefined,
