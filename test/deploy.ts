@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Dataset, loadSift, recallOf } from "../perf/data.ts";
 import { rowAt } from "../perf/exact.ts";
+import { cpuSecondsOf } from "../perf/process.ts";
 import { makeKeyring } from "./keyring.ts";
 import {
   type Connection,
@@ -32,6 +33,9 @@ const READERS = 4;
 const STEP_MS = 50;
 const WAIT_MS = 30_000;
 const NOTICED_MS = 2500;
+/** Cores that a server at rest may use. */
+const AT_REST = 0.05;
+const REST_MS = 90_000;
 
 const failures: string[] = [];
 const children: ChildProcess[] = [];
@@ -127,6 +131,17 @@ async function load(server: Server, { base }: Dataset): Promise<void> {
   }
   await until(async () => (await client.get("/stats")).body.unindexed === 0);
   client.close();
+  await untilAtRest(server);
+}
+
+/** Rows that were linked in haste are linked better afterwards, which changes what walks find. */
+async function untilAtRest({ pid }: Server): Promise<void> {
+  const isAtRest = async () => {
+    const before = cpuSecondsOf(pid)!;
+    await pause(1000);
+    return cpuSecondsOf(pid)! - before < AT_REST;
+  };
+  if (!(await until(isAtRest, REST_MS))) console.log("      the server did not come to rest");
 }
 
 /** A snapshot of one server, restored on another, which then has the same rows and graph. */
