@@ -96,9 +96,6 @@ export async function loadShard(
   words[L.HEADER_SWEEP_NEXT >>> 2] = SWEEP_OVER;
   const isReached = stated[L.HEADER_REACHED_TAIL >>> 2] === stated[L.HEADER_TAIL_HEAD >>> 2];
   words[L.HEADER_LAST_TIED >>> 2] = L.NO_SLOT;
-  // Rows that were linked in haste are still to be linked better, by a pass over all.
-  const isHasty = stated[L.HEADER_HASTY >>> 2] !== stated[L.HEADER_HASTY_DONE >>> 2];
-  words[L.HEADER_HASTY >>> 2] = isHasty ? 1 : 0;
 
   const shard = new Shard(variant, memory, 0);
   const sum = sumIn(variant, memory, words[END]!);
