@@ -18,6 +18,7 @@ import { linkRound } from "../src/threads/linking.ts";
 import { threadOf } from "../src/threads/messages.ts";
 import { Room } from "../src/threads/room.ts";
 import { Writer } from "../src/threads/writer.ts";
+import { readArguments } from "./arguments.ts";
 import { type ChurnOrder, READ, STOP } from "./churnOrder.ts";
 import { loadSift } from "./data.ts";
 import { distance, rowAt } from "./exact.ts";
@@ -34,7 +35,11 @@ const MEMORY_MAX = 1.1;
 /** Writes wait while more dead rows than this wait for repair, as the server's do. */
 const LOOK_MS = 2;
 
-const [kind = "random", rowsText = "50000", roundsText = "10", ...rest] = process.argv.slice(2);
+const [kind = "random", rowsText = "50000", roundsText = "10", ...rest] = readArguments(
+  import.meta.url,
+  {},
+  [...["random|clustered", "rows", "rounds", "linkers", "readers", "variant"]],
+).positionals;
 const [linkersText = "2", readersText = "4", variantName] = rest;
 const rowCount = Number(rowsText);
 const rounds = Number(roundsText);

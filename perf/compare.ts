@@ -10,8 +10,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { type Connection, ok, pause, type Server, startServer } from "../test/server.ts";
+import { readArguments } from "./arguments.ts";
 import { type Dataset, loadSift } from "./data.ts";
 import { type Rows, rowAt } from "./exact.ts";
 import { batchBody } from "./prepared.ts";
@@ -112,10 +112,11 @@ function report(names: readonly string[], runs: readonly (readonly [Figures, Fig
 }
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { rounds: { type: "string", default: "5" } },
-  });
+  const { values, positionals } = readArguments(
+    import.meta.url,
+    { rounds: { type: "string", default: "5" } },
+    ["A", "B"],
+  );
   if (positionals.length !== 2) {
     console.error("which two commits? npm run compare -- A B [--rounds N]");
     process.exitCode = 2;

@@ -5,6 +5,7 @@
  */
 import { cpus } from "node:os";
 import { type Connection, ok, pause, type Server, startServer } from "../test/server.ts";
+import { readArguments } from "./arguments.ts";
 import { type Dataset, loadSift, recallOf } from "./data.ts";
 import { type Rows, rowAt } from "./exact.ts";
 import { cpuSecondsOf, residentBytesOf } from "./process.ts";
@@ -35,6 +36,7 @@ interface Searched {
 }
 
 async function main(): Promise<void> {
+  readArguments(import.meta.url, {});
   const dataset = loadSift("sift100k");
   const server = await startServer({ LOG_LEVEL: "warn" });
   process.once("SIGINT", () => server.stop().then(() => process.exit(130)));

@@ -6,8 +6,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { ok, startServer } from "../test/server.ts";
+import { readArguments } from "./arguments.ts";
 import { BUNDLE_FOLDER, bundleBrowser } from "./browser/bundle.ts";
 import { sendFile, servePages } from "./browser/pages.ts";
 import { catalogue, type Thing } from "./catalogue.ts";
@@ -41,12 +41,10 @@ export async function makeSnapshot(things: readonly Thing[], file: string): Prom
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      rows: { type: "string", default: "20000" },
-      port: { type: "string", default: "8080" },
-      snapshot: { type: "string" },
-    },
+  const { values } = readArguments(import.meta.url, {
+    rows: { type: "string", default: "20000" },
+    port: { type: "string", default: "8080" },
+    snapshot: { type: "string" },
   });
   const folder = mkdtempSync(join(tmpdir(), "omendb-page-"));
   const file = values.snapshot ?? join(folder, "demo.omendb");

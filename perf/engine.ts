@@ -16,13 +16,13 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { plan } from "../src/collections/planner.ts";
 import { linkSlice } from "../src/engine/linking.ts";
 import { reserveMemory } from "../src/engine/memory.ts";
 import { formatShard, NO_SLOT, Shard } from "../src/engine/shard.ts";
 import type { Variant } from "../src/engine/variant.ts";
 import { loadEngine } from "../src/threads/engineFiles.ts";
+import { readArguments } from "./arguments.ts";
 import { type Dataset, loadSift } from "./data.ts";
 import { type Rows, rowAt } from "./exact.ts";
 import { cpuMicrosecondsOf, meanRecall } from "./measure.ts";
@@ -303,8 +303,9 @@ function machineOf(folder: string): string {
 }
 
 function main(): void {
-  const { json, builds } = parseArgs({
-    options: { json: { type: "string" }, builds: { type: "string", default: "1" } },
+  const { json, builds } = readArguments(import.meta.url, {
+    json: { type: "string" },
+    builds: { type: "string", default: "1" },
   }).values;
   const dataset = loadSift("sift100k");
   const { variant } = loadEngine();

@@ -7,8 +7,8 @@
  *
  * `--rows N` takes so many generated vectors in place of sift100k.
  */
-import { parseArgs } from "node:util";
 import { type Connection, ok, pause, type Server, startServer } from "../test/server.ts";
+import { readArguments } from "./arguments.ts";
 import { type Dataset, generate, loadSift, recallOf } from "./data.ts";
 import { distance, rowAt } from "./exact.ts";
 import { startProgress } from "./progress.ts";
@@ -48,7 +48,7 @@ interface Orders {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { rows: { type: "string" } } });
+  const { values } = readArguments(import.meta.url, { rows: { type: "string" } });
   const dataset = values.rows === undefined ? loadSift("sift100k") : generateRows(values.rows);
   const orders = ordersOf(dataset);
   const server = await startServer({ LOG_LEVEL: "warn" });

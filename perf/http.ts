@@ -12,8 +12,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { pause, type Server, startServer } from "../test/server.ts";
+import { readArguments } from "./arguments.ts";
 import { type Dataset, loadSift, recallOf } from "./data.ts";
 import { type Rows, rowAt } from "./exact.ts";
 import { type BodyKind, batchBody } from "./prepared.ts";
@@ -54,11 +54,9 @@ interface Round {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      only: { type: "string" },
-      rounds: { type: "string", default: String(ROUNDS) },
-    },
+  const { values } = readArguments(import.meta.url, {
+    only: { type: "string" },
+    rounds: { type: "string", default: String(ROUNDS) },
   });
   const dataset = loadSift("sift100k");
   const { count, dimensions } = dataset.base;

@@ -6,6 +6,7 @@
  *   node perf/idle.ts [minutes]
  */
 import { startServer } from "../test/server.ts";
+import { readArguments } from "./arguments.ts";
 import { loadSift } from "./data.ts";
 import { rowAt } from "./exact.ts";
 import { cpuSecondsOf } from "./process.ts";
@@ -15,7 +16,8 @@ const BATCH_ROWS = 2000;
 const SHARE_MAX = 0.01;
 const LOOK_MS = 500;
 
-const minutes = Number(process.argv[2] ?? "10");
+const { positionals } = readArguments(import.meta.url, {}, ["minutes"]);
+const minutes = Number(positionals[0] ?? "10");
 const { base } = loadSift("sift100k");
 const server = await startServer({ THREADS: 2 });
 const client = server.connect();

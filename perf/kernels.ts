@@ -17,6 +17,7 @@ import {
   type VariantName,
 } from "../src/engine/variant.ts";
 import { readVariant } from "../src/threads/engineFiles.ts";
+import { readArguments } from "./arguments.ts";
 import { seededRandom } from "./random.ts";
 
 const BUILDS: readonly VariantName[] = [...SHARED_VARIANTS, ...UNSHARED_VARIANTS];
@@ -127,6 +128,7 @@ function print(label: string, figures: readonly (string | number)[]): void {
 }
 
 function main(): void {
+  readArguments(import.meta.url, {});
   const bytes = STREAMED_ROWS * Math.max(...DIMENSIONS) * 4;
   const engines = BUILDS.map((name) => openBuild(name, bytes));
   const machine = `${cpus()[0]?.model}, Node ${process.versions.node}, one thread`;

@@ -11,9 +11,9 @@
  */
 import { request } from "node:http";
 import { cpus } from "node:os";
-import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { type Connection, ok, pause, type Server, startServer } from "../test/server.ts";
+import { readArguments } from "./arguments.ts";
 import { cpuSecondsOf, residentBytesOf } from "./process.ts";
 import { startProgress } from "./progress.ts";
 
@@ -177,11 +177,9 @@ function isAlive(port: number): Promise<boolean> {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      rows: { type: "string", default: String(ROWS) },
-      seconds: { type: "string", default: String(PHASE_SECONDS) },
-    },
+  const { values } = readArguments(import.meta.url, {
+    rows: { type: "string", default: String(ROWS) },
+    seconds: { type: "string", default: String(PHASE_SECONDS) },
   });
   const [rows, seconds] = [Number(values.rows), Number(values.seconds)];
   const server = await startServer(SETTINGS);

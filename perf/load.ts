@@ -10,8 +10,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { type Server, type Settings, startServer } from "../test/server.ts";
+import { readArguments } from "./arguments.ts";
+import { describeSteps, stepsOf } from "./knee.ts";
 import { fill, prepareRun } from "./prepared.ts";
 import { cpuSecondsOf } from "./process.ts";
 import { KEY, SCENARIOS, type Scenario, type ScenarioName } from "./scenarios.ts";
@@ -97,6 +98,7 @@ async function drive(environment: Record<string, string>): Promise<boolean> {
 }
 
 export function describe(report: LoadReport): string {
+  const steps = stepsOf(SCENARIOS[report.scenario as ScenarioName], report);
   const { scenario, driver, seconds, serverCpuSeconds, metrics } = report;
   const requests = metrics.http_reqs?.values.count ?? 0;
   const about = `${scenario}: ${SCENARIOS[scenario as ScenarioName].about}`;
@@ -107,6 +109,7 @@ export function describe(report: LoadReport): string {
       : `, ${Math.round((serverCpuSeconds * 1e6) / requests)} us server CPU each`;
   const rate = `${requests} requests in ${seconds.toFixed(1)} s, ${(requests / seconds).toFixed(0)}/s`;
   const lines = Object.entries(metrics)
+    .filter(([name]) => steps.length === 0 || !name.includes("{phase:"))
     .filter(([, { values }]) => Object.values(values).some((value) => value !== 0))
     .map(([name, { values, thresholds = {} }]) => {
       const shown = Object.entries(values).map(([key, value]) => `${key}=${round(value)}`);
@@ -115,16 +118,18 @@ export function describe(report: LoadReport): string {
       );
       return `  ${name.padEnd(34)} ${shown.join(" ")}${judged.length > 0 ? `  [${judged}]` : ""}`;
     });
-  return [about, `${machine}, driven by ${driver}`, rate + cpu, ...lines].join("\n");
+  const told = steps.length === 0 ? [] : ["", ...describeSteps(steps), ""];
+  return [about, `${machine}, driven by ${driver}`, rate + cpu, ...told, ...lines].join("\n");
 }
 
 const round = (value: number) => Number(value.toPrecision(5));
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { url: { type: "string" }, json: { type: "string" }, list: { type: "boolean" } },
-  });
+  const { values, positionals } = readArguments(
+    import.meta.url,
+    { url: { type: "string" }, json: { type: "string" }, list: { type: "boolean" } },
+    ["NAME ..."],
+  );
   const names = Object.keys(SCENARIOS) as ScenarioName[];
   const wrong = positionals.filter((name) => !names.includes(name as ScenarioName));
   if (values.list || positionals.length === 0 || wrong.length > 0) {

@@ -18,8 +18,8 @@ import { execFileSync } from "node:child_process";
 import { Agent, request } from "node:http";
 import { connect as connectSocket, type Socket } from "node:net";
 import { cpus } from "node:os";
-import { parseArgs } from "node:util";
 import { pause, type Server, startServer } from "../test/server.ts";
+import { readArguments } from "./arguments.ts";
 import { cpuSecondsOf, residentBytesOf } from "./process.ts";
 import { seededRandom } from "./random.ts";
 
@@ -45,14 +45,12 @@ const REST_SECONDS_MAX = 90;
 const HONEST_FACTOR = 2;
 const HONEST_MS = 5;
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: "string", default: "120" },
-    rows: { type: "string", default: "60000" },
-    sockets: { type: "string", default: "2000" },
-    threads: { type: "string", default: "1" },
-    only: { type: "string" },
-  },
+const { values } = readArguments(import.meta.url, {
+  seconds: { type: "string", default: "120" },
+  rows: { type: "string", default: "60000" },
+  sockets: { type: "string", default: "2000" },
+  threads: { type: "string", default: "1" },
+  only: { type: "string" },
 });
 const random = seededRandom(7);
 const agent = new Agent({ keepAlive: true, maxSockets: 4096 });

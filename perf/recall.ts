@@ -14,6 +14,7 @@ import { linkRound } from "../src/threads/linking.ts";
 import { threadOf } from "../src/threads/messages.ts";
 import { Room } from "../src/threads/room.ts";
 import { Writer } from "../src/threads/writer.ts";
+import { readArguments } from "./arguments.ts";
 import { generate, loadSift } from "./data.ts";
 import { type Metric, type Rows, rowAt } from "./exact.ts";
 import { seededRandom } from "./random.ts";
@@ -57,6 +58,7 @@ const trials: (() => Trial)[] = [
   () => noise(20_000, 24),
 ];
 
+readArguments(import.meta.url, {});
 const variant = chooseVariant(SHARED_VARIANTS, readVariant);
 
 async function build({ base, metric }: Trial): Promise<Collection> {

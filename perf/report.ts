@@ -10,7 +10,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readArguments } from "./arguments.ts";
 import { drawPlots } from "./plots.ts";
 
 export interface Part {
@@ -175,8 +175,9 @@ function blocks(text: string): string[] {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: { only: { type: "string" }, saved: { type: "boolean", default: false } },
+  const { values } = readArguments(import.meta.url, {
+    only: { type: "string" },
+    saved: { type: "boolean", default: false },
   });
   const parts: Record<string, Part> = existsSync(SAVED)
     ? JSON.parse(readFileSync(SAVED, "utf8"))

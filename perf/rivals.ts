@@ -5,6 +5,7 @@
  * `CXXFLAGS=-march=native npm ci` gives it the machine's own instructions, which is its best.
  */
 import { cpus } from "node:os";
+import { readArguments } from "./arguments.ts";
 import { loadSift } from "./data.ts";
 import { type Measurement, measure } from "./measure.ts";
 import { openHnswlib } from "./peers/hnswlib.ts";
@@ -35,9 +36,10 @@ export function lineOf({ name, rowsPerSecond, bytesPerRow, points }: Measurement
 }
 
 if (import.meta.main) {
+  const { positionals } = readArguments(import.meta.url, {}, ["NAME ..."]);
   const dataset = loadSift("sift100k");
   console.log(`${dataset.name}, ${cpus()[0]?.model}, Node ${process.versions.node}, one thread`);
-  const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(RIVALS);
+  const names = positionals.length > 0 ? positionals : Object.keys(RIVALS);
   for (const name of names) {
     const peer = RIVALS[name]?.();
     if (peer === undefined) {

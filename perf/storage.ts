@@ -11,6 +11,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Connection, pause, type Server, startServer } from "../test/server.ts";
+import { readArguments } from "./arguments.ts";
 import { seededRandom } from "./random.ts";
 
 const ROWS = Number(process.env.ROWS ?? 1_200_000);
@@ -156,6 +157,7 @@ function readPlain(file: string): number {
 const round = (value: number) => Math.round(value).toLocaleString("en");
 const print = (what: string, value: string) => console.log(`${what.padEnd(22)}${value}`);
 
+readArguments(import.meta.url, {});
 await compareIngest();
 await fillAndLoad(SMALL_ROWS);
 await fillAndLoad(ROWS);

@@ -9,8 +9,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { pause, type Server, startServer } from "../test/server.ts";
+import { readArguments } from "./arguments.ts";
 import { residentBytesOf } from "./process.ts";
 
 const MIB = 1024 * 1024;
@@ -87,7 +87,7 @@ export async function watchMemory(server: Server, work: Promise<unknown>): Promi
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { mib: { type: "string", default: "2048" } } });
+  const { values } = readArguments(import.meta.url, { mib: { type: "string", default: "2048" } });
   const bytes = Number(values.mib) * MIB;
   const folder = mkdtempSync(join(tmpdir(), "omendb-upload-"));
   const settings = { PATH: folder, LOG_LEVEL: "warn", TAIL_ROWS: 10_000_000 };

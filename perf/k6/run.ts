@@ -61,6 +61,7 @@ function thresholdsOf(scenario: Scenario): Record<string, string[]> {
     [`http_req_duration{phase:${phase}}`, ["max>=0"]],
     [`http_reqs{phase:${phase}}`, ["count>=0"]],
     [`refused{phase:${phase}}`, ["rate>=0"]],
+    [`recall{phase:${phase}}`, ["avg>=0"]],
   ]);
   const asked = Object.entries(scenario.thresholds).map(([metric, all]) => [metric, [...all]]);
   return { ...Object.fromEntries(told), ...Object.fromEntries(asked) };

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Connection, connect, freePort, pause } from "../../test/server.ts";
 import { type Rows, rowAt } from "../exact.ts";
-import { folderBytes } from "../process.ts";
+import { folderBytes, residentBytesOf } from "../process.ts";
 import { EF_CONSTRUCTION, M, type PeerStart, RARE_EVERY, type ServerPeer } from "./peer.ts";
 
 const PACKAGE = fileURLToPath(new URL("../node_modules/chromadb/", import.meta.url));
@@ -41,6 +41,7 @@ class ChromaPeer implements ServerPeer {
   #connections: Connection[] = [];
   #port = 0;
   #collection = "";
+  #dimensions = 0;
 
   constructor(path: string, clients: number) {
     this.#path = path;
@@ -77,6 +78,7 @@ class ChromaPeer implements ServerPeer {
   }
 
   async load(base: Rows, onRows: (rows: number) => void): Promise<void> {
+    this.#dimensions = base.dimensions;
     let next = 0;
     const work = async () => {
       const connection = connect(this.#port);
@@ -113,15 +115,27 @@ class ChromaPeer implements ServerPeer {
     return ids[0].map(Number);
   }
 
-  async restart(): Promise<void> {
-    await this.close();
-    await this.open();
-    const body = { query_embeddings: [new Array(128).fill(0)], n_results: 1, include: [] };
-    await ok(this.#connections[0]!.post(`${ROOT}/${this.#collection}/query`, body));
+  async ownBytes(): Promise<string> {
+    return "it does not tell";
   }
 
-  diskBytes(): number {
+  residentBytes(): number | string {
+    const [pid] = this.pids;
+    return residentBytesOf(pid!) ?? "there is no /proc here";
+  }
+
+  async diskBytes(): Promise<number> {
     return folderBytes(this.#path);
+  }
+
+  async restart(): Promise<number> {
+    for (const connection of this.#connections) connection.close();
+    this.#child!.kill("SIGTERM");
+    await once(this.#child!, "exit");
+    const start = performance.now();
+    await this.open();
+    await this.search(0, new Float32Array(this.#dimensions), 1, false);
+    return (performance.now() - start) / 1000;
   }
 
   async close(): Promise<void> {

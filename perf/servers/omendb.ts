@@ -1,5 +1,5 @@
 /** This server, durable in strict mode, over its own JSON API with default settings but ef. */
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import {
   type Connection,
@@ -10,12 +10,13 @@ import {
   startServer,
 } from "../../test/server.ts";
 import { type Rows, rowAt } from "../exact.ts";
-import { folderBytes } from "../process.ts";
+import { folderBytes, residentBytesOf } from "../process.ts";
 import { type PeerStart, RARE_EVERY, type ServerPeer } from "./peer.ts";
 
 const BATCH_ROWS = 1000;
 const LOADERS = 4;
 const POLL_MS = 10;
+const PACKAGE = new URL("../../package.json", import.meta.url);
 
 export const startOmenDb: PeerStart = async (folder, clients) => {
   const path = join(folder, "omendb");
@@ -25,7 +26,7 @@ export const startOmenDb: PeerStart = async (folder, clients) => {
 
 class OmenDbPeer implements ServerPeer {
   readonly name = "OmenDB Server";
-  readonly version = "this tree";
+  readonly version: string = JSON.parse(readFileSync(PACKAGE, "utf8")).version;
   readonly #path: string;
   readonly #clients: number;
   #server: Server;
@@ -76,15 +77,28 @@ class OmenDbPeer implements ServerPeer {
     return results.map(({ id }: { id: string }) => Number(id));
   }
 
-  async restart(): Promise<void> {
-    this.#disconnect();
-    await this.#server.stop();
-    this.#server = await startServer({ PATH: this.#path, LOG_LEVEL: "warn" });
-    this.#connect();
+  async ownBytes(): Promise<number> {
+    return (await ok(this.#connections[0]!.get("/stats"))).memory_bytes ?? 0;
   }
 
-  diskBytes(): number {
+  residentBytes(): number | string {
+    return residentBytesOf(this.#server.pid) ?? "there is no /proc here";
+  }
+
+  async diskBytes(): Promise<number> {
     return folderBytes(this.#path);
+  }
+
+  async restart(): Promise<number> {
+    const [probe] = this.#connections;
+    const { dimensions } = await ok(probe!.get("/stats"));
+    this.#disconnect();
+    await this.#server.stop();
+    const start = performance.now();
+    this.#server = await startServer({ PATH: this.#path, LOG_LEVEL: "warn" });
+    this.#connect();
+    await this.search(0, new Float32Array(dimensions), 1, false);
+    return (performance.now() - start) / 1000;
   }
 
   async close(): Promise<void> {

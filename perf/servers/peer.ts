@@ -12,7 +12,7 @@ export const EF_CONSTRUCTION = 128;
 export interface ServerPeer {
   readonly name: string;
   readonly version: string;
-  /** The processes whose time and memory are counted; none where it runs on another machine. */
+  /** The processes whose time is counted; none where it runs on another machine. */
   readonly pids: readonly number[];
   /** Writes all rows, durably, and resolves when they are fully indexed. */
   load(base: Rows, onRows: (rows: number) => void): Promise<void>;
@@ -20,9 +20,13 @@ export interface ServerPeer {
   setEf(ef: number): Promise<void>;
   /** Row numbers, nearest first; `client` is below the number of clients. */
   search(client: number, query: Float32Array, k: number, onlyRare: boolean): Promise<number[]>;
-  /** Ends the process and starts it on the same data; resolves when it answers a search. */
-  restart?(): Promise<void>;
-  diskBytes?(): number;
+  /** What it says itself that its data takes in memory, or why that is not known. */
+  ownBytes(): Promise<number | string>;
+  /** What its processes hold, which is compared with what they held when empty. */
+  residentBytes(): number | string;
+  diskBytes(): Promise<number | string>;
+  /** Ends it, and starts it on the same data: seconds from there to its first answered search. */
+  restart(): Promise<number | string>;
   close(): Promise<void>;
 }
 

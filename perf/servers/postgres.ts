@@ -1,7 +1,12 @@
 /**
  * PostgreSQL with pgvector's hnsw, at POSTGRES_URL, through the package pg of perf/. Rows go in by
- * batches of values, the index is built after them, which is its faster way.
+ * batches of values, the index is built after them, which is its faster way. The tag has an index of
+ * its own, and scans go on until k rows are found (iterative_scan), as its manual advises.
+ *
+ * POSTGRES_CTL is a shell command that takes `start` and `stop` (pg_ctl -D FOLDER -w): with it the
+ * server is started here when it does not run, and again for the time that a start takes.
  */
+import { execFileSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { type Rows, rowAt } from "../exact.ts";
 import { requireInstalled } from "../peers/peer.ts";
@@ -14,6 +19,7 @@ interface PgClient {
   connect(): Promise<void>;
   query(text: string, values?: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
   end(): Promise<void>;
+  on(event: "error", listener: () => void): void;
 }
 
 interface PgModule {
@@ -25,19 +31,52 @@ export const startPostgres: PeerStart = async (_folder, clients) => {
   if (url === undefined) return "POSTGRES_URL names no server";
   const module = requireInstalled(createRequire(import.meta.url), "pg") as PgModule | undefined;
   if (module === undefined) return "the package pg is not installed; npm ci in perf/ installs it";
-  const links = Array.from({ length: clients }, () => new module.Client({ connectionString: url }));
+  const connect = async () => {
+    const links = Array.from({ length: clients }, () => newClient(module, url));
+    await Promise.all(links.map((link) => link.connect()));
+    return links;
+  };
   try {
-    for (const link of links) await link.connect();
+    const isOurs = await startIfAsked(module, url);
+    const links = await connect();
     await links[0]!.query("CREATE EXTENSION IF NOT EXISTS vector");
     const { rows } = await links[0]!.query(
       "SELECT extversion, current_setting('server_version') AS server FROM pg_extension WHERE extname = 'vector'",
     );
-    const pids = await Promise.all(links.map(backendOf));
-    return new PostgresPeer(`${rows[0]!.server}, pgvector ${rows[0]!.extversion}`, pids, links);
+    const server = String(rows[0]!.server).split(" ")[0];
+    const version = `${server}, pgvector ${rows[0]!.extversion}`;
+    const peer = new PostgresPeer(version, connect, isOurs);
+    await peer.take(links);
+    return peer;
   } catch (error) {
     return `no pgvector at POSTGRES_URL: ${(error as Error).message}`;
   }
 };
+
+function newClient(module: PgModule, connectionString: string): PgClient {
+  const client = new module.Client({ connectionString });
+  // A server that stops ends its connections, which is no reason to end this program.
+  client.on("error", () => undefined);
+  return client;
+}
+
+/** Whether it was started here. */
+async function startIfAsked(module: PgModule, url: string): Promise<boolean> {
+  if (process.env.POSTGRES_CTL === undefined) return false;
+  const probe = newClient(module, url);
+  try {
+    await probe.connect();
+    await probe.end();
+    return false;
+  } catch {
+    control("start");
+    return true;
+  }
+}
+
+function control(verb: "start" | "stop"): void {
+  execFileSync("sh", ["-c", `${process.env.POSTGRES_CTL} ${verb}`], { stdio: "ignore" });
+}
 
 /** Each connection is a process of the server. */
 async function backendOf(link: PgClient): Promise<number> {
@@ -46,19 +85,30 @@ async function backendOf(link: PgClient): Promise<number> {
 }
 
 class PostgresPeer implements ServerPeer {
-  readonly name = "PostgreSQL, pgvector hnsw";
+  readonly name = "pgvector hnsw";
   readonly version: string;
-  readonly pids: readonly number[];
-  readonly #links: readonly PgClient[];
+  pids: readonly number[] = [];
+  readonly #connect: () => Promise<PgClient[]>;
+  /** Whether it is stopped at the end. */
+  readonly #isOurs: boolean;
+  #links: readonly PgClient[] = [];
+  #dimensions = 0;
 
-  constructor(version: string, pids: readonly number[], links: readonly PgClient[]) {
+  constructor(version: string, connect: () => Promise<PgClient[]>, isOurs: boolean) {
     this.version = version;
-    this.pids = pids;
+    this.#connect = connect;
+    this.#isOurs = isOurs;
+  }
+
+  async take(links: readonly PgClient[]): Promise<void> {
     this.#links = links;
+    this.pids = await Promise.all(links.map(backendOf));
+    await this.#set("hnsw.iterative_scan = strict_order");
   }
 
   async load(base: Rows, onRows: (rows: number) => void): Promise<void> {
     const [link] = this.#links;
+    this.#dimensions = base.dimensions;
     await link!.query(`DROP TABLE IF EXISTS ${TABLE}`);
     const type = `vector(${base.dimensions})`;
     await link!.query(`CREATE TABLE ${TABLE} (id int PRIMARY KEY, rare boolean, v ${type})`);
@@ -74,10 +124,12 @@ class PostgresPeer implements ServerPeer {
     await link!.query("SET maintenance_work_mem = '1GB'");
     const options = `WITH (m = ${M}, ef_construction = ${EF_CONSTRUCTION})`;
     await link!.query(`CREATE INDEX ON ${TABLE} USING hnsw (v vector_l2_ops) ${options}`);
+    await link!.query(`CREATE INDEX ON ${TABLE} (rare)`);
+    await link!.query(`ANALYZE ${TABLE}`);
   }
 
   async setEf(ef: number): Promise<void> {
-    for (const link of this.#links) await link.query(`SET hnsw.ef_search = ${ef}`);
+    await this.#set(`hnsw.ef_search = ${ef}`);
   }
 
   async search(client: number, query: Float32Array, k: number, onlyRare: boolean) {
@@ -87,9 +139,40 @@ class PostgresPeer implements ServerPeer {
     return rows.map(({ id }) => Number(id));
   }
 
+  /** Of the table and its indexes: what has to be cached for full speed. */
+  async ownBytes(): Promise<number> {
+    const text = `SELECT coalesce(pg_total_relation_size(to_regclass('${TABLE}')), 0) AS bytes`;
+    const { rows } = await this.#links[0]!.query(text);
+    return Number(rows[0]!.bytes);
+  }
+
+  residentBytes(): string {
+    return "its pages are shared, and cached by the kernel too";
+  }
+
+  diskBytes(): Promise<number> {
+    return this.ownBytes();
+  }
+
+  async restart(): Promise<number | string> {
+    if (process.env.POSTGRES_CTL === undefined) return "POSTGRES_CTL names no command";
+    for (const link of this.#links) await link.end();
+    control("stop");
+    const start = performance.now();
+    control("start");
+    await this.take(await this.#connect());
+    await this.search(0, new Float32Array(this.#dimensions), 1, false);
+    return (performance.now() - start) / 1000;
+  }
+
   async close(): Promise<void> {
     await this.#links[0]!.query(`DROP TABLE IF EXISTS ${TABLE}`);
     for (const link of this.#links) await link.end();
+    if (this.#isOurs) control("stop");
+  }
+
+  async #set(setting: string): Promise<void> {
+    for (const link of this.#links) await link.query(`SET ${setting}`);
   }
 }
 

@@ -1,50 +1,67 @@
 /**
  * Redis 8 vector sets, at REDIS_URL (redis://127.0.0.1:6379). Float32 without quantisation (NOQUANT):
- * its codes of 8 bits do not reach recall 0.99. What it speaks, RESP, is written here: a command is an
- * array of byte strings. Whether it is durable is the operator's setting and none of ours.
+ * its codes of 8 bits do not reach recall 0.99. It knows cosine alone, which orders SIFT
+ * descriptors, all of one length, as l2 does. Whether it is durable is the operator's setting.
+ *
+ * REDIS_SERVER is a shell command that runs it: with it the server is started here when none runs
+ * there, and again for the time that a start takes.
  */
-import { connect, type Socket } from "node:net";
+import { spawn } from "node:child_process";
+import { statSync } from "node:fs";
+import { pause } from "../../test/server.ts";
 import { type Rows, rowAt } from "../exact.ts";
+import { residentBytesOf } from "../process.ts";
 import { EF_CONSTRUCTION, M, type PeerStart, RARE_EVERY, type ServerPeer } from "./peer.ts";
+import { Link } from "./resp.ts";
 
 const KEY = "omendb-comparison";
 const PIPELINE = 100;
-
-type Reply = string | number | null | Error | Reply[];
+/** Rows that its filter looks at, for each of its width. */
+const FILTER_EF_TIMES = 100;
+const READY_MS = 60_000;
+const POLL_MS = 5;
+const BLOCK_BYTES = 512;
 
 export const startRedis: PeerStart = async (_folder, clients) => {
-  const { REDIS_URL } = process.env;
+  const { REDIS_URL, REDIS_SERVER } = process.env;
   if (REDIS_URL === undefined) return "REDIS_URL names no server";
-  const { hostname, port } = new URL(REDIS_URL);
-  const links = Array.from({ length: clients }, () => new Link(hostname, Number(port || 6379)));
+  const peer = new RedisPeer(new URL(REDIS_URL), clients, REDIS_SERVER);
   try {
-    const info = String(await links[0]!.ask("INFO", "server"));
-    const version = /redis_version:(\S+)/.exec(info)?.[1] ?? "unknown";
-    const pid = Number(/process_id:(\d+)/.exec(info)?.[1]);
-    await links[0]!.ask("DEL", KEY);
-    await links[0]!.ask("VCARD", KEY);
-    return new RedisPeer(version, pid, links);
+    await peer.open();
   } catch (error) {
-    for (const link of links) link.close();
     return `no vector sets at ${REDIS_URL}: ${(error as Error).message}`;
   }
+  return peer;
 };
 
 class RedisPeer implements ServerPeer {
   readonly name = "Redis vector sets, f32";
-  readonly version: string;
-  readonly pids: readonly number[];
-  readonly #links: readonly Link[];
+  version = "unknown";
+  pids: readonly number[] = [];
+  readonly #url: URL;
+  readonly #clients: number;
+  readonly #command: string | undefined;
+  #isOurs = false;
+  #links: readonly Link[] = [];
   #ef = 100;
+  #dimensions = 0;
 
-  constructor(version: string, pid: number, links: readonly Link[]) {
-    this.version = version;
-    this.pids = Number.isInteger(pid) ? [pid] : [];
-    this.#links = links;
+  constructor(url: URL, clients: number, command: string | undefined) {
+    this.#url = url;
+    this.#clients = clients;
+    this.#command = command;
+  }
+
+  async open(): Promise<void> {
+    if (this.#command !== undefined && !(await this.#isUp())) await this.#start();
+    await this.#connect();
+    await this.#ask("DEL", KEY);
+    await this.#ask("VCARD", KEY);
   }
 
   async load(base: Rows, onRows: (rows: number) => void): Promise<void> {
     const [link] = this.#links;
+    this.#dimensions = base.dimensions;
     for (let start = 0; start < base.count; start += PIPELINE) {
       const count = Math.min(PIPELINE, base.count - start);
       const written = Array.from({ length: count }, (_, index) => {
@@ -64,94 +81,93 @@ class RedisPeer implements ServerPeer {
   }
 
   async search(client: number, query: Float32Array, k: number, onlyRare: boolean) {
-    const filter = onlyRare ? ["FILTER", ".rare == 1"] : [];
+    const tried = String(this.#ef * FILTER_EF_TIMES);
+    const filter = onlyRare ? ["FILTER", ".rare == 1", "FILTER-EF", tried] : [];
     const options = ["COUNT", String(k), "EF", String(this.#ef), ...filter];
     const asked = this.#links[client]!.ask("VSIM", KEY, "FP32", bytesOf(query), ...options);
     return ((await asked) as string[]).map(Number);
   }
 
+  async ownBytes(): Promise<number> {
+    return Number(/used_memory:(\d+)/.exec(String(await this.#ask("INFO", "memory")))?.[1]);
+  }
+
+  residentBytes(): number | string {
+    const [pid] = this.pids;
+    if (pid === undefined) return "it runs elsewhere";
+    return residentBytesOf(pid) ?? "there is no /proc here";
+  }
+
+  /** Of the file that SAVE writes, as the server's process sees it. */
+  async diskBytes(): Promise<number | string> {
+    await this.#ask("SAVE");
+    const [pid] = this.pids;
+    const settings = (await this.#ask("CONFIG", "GET", "dir", "dbfilename")) as string[];
+    const [dir, file] = ["dir", "dbfilename"].map((name) => settings[settings.indexOf(name) + 1]);
+    try {
+      return statSync(`/proc/${pid}/root${dir}/${file}`).blocks * BLOCK_BYTES;
+    } catch {
+      return "its file cannot be read from here";
+    }
+  }
+
+  async restart(): Promise<number | string> {
+    if (this.#command === undefined) return "REDIS_SERVER names no command";
+    await this.#stop("SAVE");
+    const start = performance.now();
+    await this.#start();
+    await this.#connect();
+    await this.search(0, new Float32Array(this.#dimensions), 1, false);
+    return (performance.now() - start) / 1000;
+  }
+
   async close(): Promise<void> {
-    await this.#links[0]!.ask("DEL", KEY);
+    await this.#ask("DEL", KEY);
+    if (this.#isOurs) await this.#stop("NOSAVE");
     for (const link of this.#links) link.close();
+  }
+
+  #ask(...words: string[]) {
+    return this.#links[0]!.ask(...words);
+  }
+
+  #link(): Link {
+    return new Link(this.#url.hostname, Number(this.#url.port || 6379));
+  }
+
+  async #connect(): Promise<void> {
+    this.#links = Array.from({ length: this.#clients }, () => this.#link());
+    const info = String(await this.#ask("INFO", "server"));
+    this.version = /redis_version:(\S+)/.exec(info)?.[1] ?? "unknown";
+    const pid = Number(/process_id:(\d+)/.exec(info)?.[1]);
+    this.pids = Number.isInteger(pid) ? [pid] : [];
+  }
+
+  /** Until its data is loaded it answers, but not with PONG. */
+  async #isUp(): Promise<boolean> {
+    const link = this.#link();
+    const answer = await link.ask("PING").catch(() => undefined);
+    link.close();
+    return answer === "PONG";
+  }
+
+  async #start(): Promise<void> {
+    spawn("sh", ["-c", `exec ${this.#command}`], { stdio: "ignore" });
+    this.#isOurs = true;
+    const end = performance.now() + READY_MS;
+    while (!(await this.#isUp())) {
+      if (performance.now() > end) throw new Error("REDIS_SERVER did not start one");
+      await pause(POLL_MS);
+    }
+  }
+
+  async #stop(how: "SAVE" | "NOSAVE"): Promise<void> {
+    await this.#ask("SHUTDOWN", how).catch(() => undefined);
+    for (const link of this.#links) link.close();
+    while (await this.#isUp()) await pause(POLL_MS);
   }
 }
 
 function bytesOf(vector: Float32Array): Buffer {
   return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength);
-}
-
-/** One connection; answers come in the order of the commands. */
-class Link {
-  readonly #socket: Socket;
-  readonly #waiting: { resolve(reply: Reply): void; reject(error: Error): void }[] = [];
-  #bytes = Buffer.alloc(0);
-  #at = 0;
-
-  constructor(host: string, port: number) {
-    this.#socket = connect({ host, port, noDelay: true });
-    this.#socket.on("data", (part: Buffer) => this.#take(part));
-    this.#socket.on("error", (error) => {
-      for (const { reject } of this.#waiting.splice(0)) reject(error);
-    });
-  }
-
-  ask(...words: readonly (string | Buffer)[]): Promise<Reply> {
-    const parts: Buffer[] = [Buffer.from(`*${words.length}\r\n`)];
-    for (const word of words) {
-      const bytes = Buffer.from(word);
-      parts.push(Buffer.from(`$${bytes.length}\r\n`), bytes, Buffer.from("\r\n"));
-    }
-    this.#socket.write(Buffer.concat(parts));
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
-
-  #take(part: Buffer): void {
-    this.#bytes = Buffer.concat([this.#bytes, part]);
-    for (;;) {
-      this.#at = 0;
-      const reply = this.#read();
-      if (reply === undefined) return;
-      this.#bytes = this.#bytes.subarray(this.#at);
-      const waiting = this.#waiting.shift();
-      if (reply instanceof Error) waiting?.reject(reply);
-      else waiting?.resolve(reply);
-    }
-  }
-
-  /** The next reply; undefined while it is not whole. */
-  #read(): Reply | undefined {
-    const end = this.#bytes.indexOf("\r\n", this.#at);
-    if (end < 0) return undefined;
-    const kind = String.fromCharCode(this.#bytes[this.#at]!);
-    const line = this.#bytes.toString("utf8", this.#at + 1, end);
-    this.#at = end + 2;
-    if (kind === "+") return line;
-    if (kind === "-") return new Error(line);
-    if (kind === ":") return Number(line);
-    const length = Number(line);
-    if (length < 0) return null;
-    return kind === "$" ? this.#readBytes(length) : this.#readArray(length);
-  }
-
-  #readBytes(length: number): string | undefined {
-    const end = this.#at + length;
-    if (this.#bytes.length < end + 2) return undefined;
-    const text = this.#bytes.toString("utf8", this.#at, end);
-    this.#at = end + 2;
-    return text;
-  }
-
-  #readArray(length: number): Reply[] | undefined {
-    const replies: Reply[] = [];
-    for (let index = 0; index < length; index++) {
-      const reply = this.#read();
-      if (reply === undefined) return undefined;
-      replies.push(reply);
-    }
-    return replies;
-  }
 }
