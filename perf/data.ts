@@ -63,6 +63,12 @@ export function generate(recipe: Recipe): Dataset {
   return withTruth(name, metric, splitRows(values, rows, queries, dimensions), truthWidth);
 }
 
+/** Such vectors without their neighbours, which take long to find among many. */
+export function clustered(rows: number, queries: number, dimensions: number, seed = SEED) {
+  const values = clusteredValues(seededRandom(seed), rows + queries, dimensions);
+  return splitRows(values, rows, queries, dimensions);
+}
+
 /**
  * How many of the first `k` hits are no farther than the exact k-th neighbour, over all `k`: a hit
  * that ties with the last true neighbour is as right as that neighbour.

@@ -1,73 +1,95 @@
 /**
  * The report's plots, drawn by vega-lite (installed in perf/ only) as SVG that reads well on a phone:
- * narrow, large type, few colours. Without vega-lite there are none, and the report says nothing of
- * them.
+ * narrow, large type, few colours. Each says of what machine, version and day it is, and by which
+ * command. Without vega-lite none is drawn, and the ones that are there stay.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type GrowthData, PARTS } from "./growth.ts";
+import { stepsOf } from "./knee.ts";
 import type { LoadSummary } from "./load.ts";
 import type { Part, Parts } from "./report.ts";
 import { SCENARIOS } from "./scenarios.ts";
+import type { ServersData } from "./servers.ts";
 
 interface EngineData {
   readonly results: readonly {
     readonly name: string;
-    readonly efConstruction: number;
-    readonly bytes?: number;
     readonly build: { readonly rowsPerSecond: number };
     readonly searches: readonly {
       readonly recallTarget: number;
-      readonly recall: number;
       readonly searchesPerSecond: number | null;
     }[];
   }[];
 }
 
-interface ServerData {
-  readonly results: readonly {
-    readonly name: string;
-    readonly rowsPerSecond: number;
-    readonly points: readonly {
-      readonly target: number;
-      readonly speeds: readonly {
-        readonly clients: number;
-        readonly cpuMicroseconds: number | null;
-      }[];
-    }[];
-  }[];
+interface Plot {
+  readonly name: string;
+  readonly part: string;
+  readonly title: string;
+  /** Everything but the title. */
+  spec(part: Part): object;
 }
 
 type Row = Readonly<Record<string, string | number>>;
 
+const WIDTH = 300;
+const HEIGHT = 260;
+const FONT_SIZE = 14;
+/** Letters of a subtitle's line, at its size, over the plot's whole width. */
+const LINE_LETTERS = 58;
 const STYLE = {
   background: "white",
   font: "system-ui, sans-serif",
-  axis: { labelFontSize: 14, titleFontSize: 15, labelLimit: 300 },
-  legend: { labelFontSize: 14, titleFontSize: 14, orient: "bottom", columns: 3, labelLimit: 260 },
-  title: { fontSize: 18, subtitleFontSize: 12, subtitleColor: "#555", anchor: "start", offset: 12 },
+  axis: { labelFontSize: FONT_SIZE, titleFontSize: FONT_SIZE, labelLimit: 170 },
+  legend: {
+    ...{ labelFontSize: FONT_SIZE, titleFontSize: FONT_SIZE, symbolStrokeWidth: 4 },
+    ...{ orient: "bottom", columns: 2, labelLimit: 220 },
+  },
+  title: { fontSize: 18, subtitleFontSize: 13, subtitleColor: "#444", anchor: "start", offset: 14 },
+  line: { strokeWidth: 3 },
 };
-const WIDTH = 520;
 
-/** Writes the plots; answers their names by part. */
-export async function drawPlots(parts: Parts, folder: string): Promise<Record<string, string[]>> {
+export const PLOTS: readonly Plot[] = [
+  { name: "servers-curve", part: "servers", title: "Recall and speed", spec: serversCurve },
+  { name: "servers-cpu", part: "servers", title: "What a search costs", spec: serversCpu },
+  {
+    ...{ name: "servers-ingest", part: "servers", title: "Ingest until indexed" },
+    spec: serverBars("rows a second", ({ rowsPerSecond }) => rowsPerSecond),
+  },
+  {
+    ...{ name: "servers-filtered", part: "servers", title: "Searches among 1 % of the rows" },
+    spec: serverBars("searches a second, one client", ({ filtered }) => filtered.perSecond),
+  },
+  {
+    ...{ name: "servers-bytes", part: "servers", title: "Memory a row" },
+    spec: serverBars("bytes, as the server itself says", ({ ownBytesPerRow }) => ownBytesPerRow),
+  },
+  {
+    ...{ name: "engine-searches", part: "engine", title: "Searches at equal recall" },
+    spec: engineSearches,
+  },
+  { name: "engine-builds", part: "engine", title: "Building the graph", spec: engineBuilds },
+  { name: "step", part: "step", title: "Latency under rising load", spec: latencies("step") },
+  {
+    ...{ name: "step-octets", part: "step-octets", title: "Latency under rising load" },
+    spec: latencies("step-octets"),
+  },
+  { name: "ingest", part: "growth", title: "Ingest over time", spec: ingestOverTime },
+  { name: "growth", part: "growth", title: "Searches as rows grow", spec: searchesByRows },
+  { name: "memory", part: "growth", title: "Memory by part", spec: memoryByPart },
+];
+
+/** Draws the plots of the parts that there are, into the folder. */
+export async function drawPlots(parts: Parts, folder: string): Promise<void> {
   const render = await loadRenderer();
-  if (render === undefined) return {};
-  const drawn: Record<string, string[]> = {};
-  const draw = async (part: string, name: string, spec: object) => {
-    writeFileSync(join(folder, `${name}.svg`), await render(spec));
-    drawn[part] = [...(drawn[part] ?? []), `${name}.svg`];
-  };
-  const { engine, servers } = parts;
-  if (engine) {
-    await draw("engine", "engine-searches", engineSearches(engine));
-    await draw("engine", "engine-builds", engineBuilds(engine));
+  if (render === undefined) return;
+  for (const { name, part: of, title, spec } of PLOTS) {
+    const part = parts[of];
+    if (part?.data === undefined) continue;
+    const svg = await render({ ...spec(part), title: titled(title, part) });
+    writeFileSync(join(folder, `${name}.svg`), svg);
   }
-  if (servers) await draw("servers", "servers-cpu", serversCpu(servers));
-  for (const name of ["step", "step-octets"] as const) {
-    const part = parts[name];
-    if (part) await draw(name, name, latencies(name, part));
-  }
-  return drawn;
 }
 
 /** Undefined where perf/'s packages are not installed. */
@@ -86,93 +108,148 @@ async function loadRenderer(): Promise<((spec: object) => Promise<string>) | und
   }
 }
 
-function titled(text: string, { machine, date, command }: Part): object {
-  return { text, subtitle: [machine, `${command}, ${date}`] };
-}
-
-function bars(title: object, values: readonly Row[], x: object, colour?: object): object {
-  return {
-    width: WIDTH,
-    height: { step: 30 },
-    title,
-    data: { values },
-    mark: { type: "bar", tooltip: false },
-    encoding: {
-      y: { field: "name", type: "nominal", title: null, sort: null },
-      x: { field: "value", type: "quantitative", ...x },
-      ...(colour
-        ? { color: colour, yOffset: { field: "group", type: "nominal", sort: null } }
-        : {}),
-    },
-  };
+function titled(text: string, { machine, omendb, date, command }: Part): object {
+  const words = `${machine}, OmenDB ${omendb}, ${date}`.split(" ");
+  const lines = [""];
+  for (const word of words) {
+    if (lines.at(-1)!.length + word.length >= LINE_LETTERS) lines.push("");
+    lines.push(`${lines.pop()} ${word}`.trim());
+  }
+  return { text, subtitle: [...lines, command] };
 }
 
 const GROUP = { field: "group", type: "nominal", title: null, sort: null };
 
-function engineSearches(part: Part): object {
-  const { results } = part.data as EngineData;
-  const values = results.flatMap(({ name, efConstruction, searches }) =>
-    searches.map(({ recallTarget, searchesPerSecond }) => ({
-      name: `${name}, efC ${efConstruction}`,
-      group: `recall@10 ${recallTarget}`,
-      value: searchesPerSecond ?? 0,
-    })),
-  );
-  const x = { title: "searches a second of CPU, one thread", axis: { format: "~s" } };
-  return bars(titled("Searches at equal recall", part), values, x, GROUP);
+function bars(values: readonly Row[], x: object, isGrouped = false): object {
+  const groups = isGrouped
+    ? { color: GROUP, yOffset: { field: "group", type: "nominal", sort: null } }
+    : {};
+  return {
+    ...{ width: WIDTH, height: { step: isGrouped ? 20 : 34 }, data: { values } },
+    mark: { type: "bar" },
+    encoding: {
+      y: { field: "name", type: "nominal", title: null, sort: null },
+      x: { field: "value", type: "quantitative", axis: { format: "~s", tickCount: 4 }, ...x },
+      ...groups,
+    },
+  };
 }
 
-function engineBuilds(part: Part): object {
-  const { results } = part.data as EngineData;
-  const values = results.map(({ name, efConstruction, build }) => ({
-    name: `${name}, efC ${efConstruction}`,
-    value: build.rowsPerSecond,
-  }));
-  const x = { title: "rows built a second of CPU, one thread", axis: { format: "~s" } };
-  return bars(titled("Building the graph", part), values, x);
+function lines(values: readonly Row[], x: object, y: object): object {
+  return {
+    ...{ width: WIDTH, height: HEIGHT, data: { values } },
+    mark: { type: "line", point: { size: 50 } },
+    encoding: {
+      x: { field: "x", type: "quantitative", axis: { tickCount: 5 }, ...x },
+      y: { field: "y", type: "quantitative", axis: { tickCount: 5, format: "~s" }, ...y },
+      color: GROUP,
+      order: { field: "x" },
+    },
+  };
+}
+
+const serversOf = ({ data }: Part) => (data as ServersData).results;
+
+/** A point for each width that was tried, below recall 0.8 left out. */
+function serversCurve(part: Part): object {
+  const values = serversOf(part).flatMap(({ name, curve }) =>
+    curve.flatMap(({ recall, cpuMicroseconds }) =>
+      cpuMicroseconds && recall >= 0.8 ? { group: name, x: recall, y: 1e6 / cpuMicroseconds } : [],
+    ),
+  );
+  const x = { title: "recall@10", scale: { domain: [0.8, 1], clamp: true } };
+  const y = { title: "searches a second of server CPU", scale: { type: "log" } };
+  return lines(values, x, y);
 }
 
 function serversCpu(part: Part): object {
-  const { results } = part.data as ServerData;
-  const values = results.flatMap(({ name, points }) =>
-    points.map(({ target, speeds }) => ({
-      name,
-      group: `recall@10 ${target}`,
-      value: speeds[0]?.cpuMicroseconds ?? 0,
+  const values = serversOf(part).flatMap(({ name, points }) =>
+    points.flatMap(({ target, speeds }) => {
+      const value = speeds[0]?.cpuMicroseconds;
+      return value ? { name, group: `recall@10 ${target}`, value } : [];
+    }),
+  );
+  return bars(values, { title: "microseconds of server CPU (shorter is better)" }, true);
+}
+
+function serverBars(title: string, of: (result: ServersData["results"][number]) => number | null) {
+  return (part: Part): object => {
+    const values = serversOf(part).flatMap((result) => {
+      const value = of(result);
+      return value === null ? [] : { name: result.name, value };
+    });
+    return bars(values, { title });
+  };
+}
+
+function engineSearches({ data }: Part): object {
+  const values = (data as EngineData).results.flatMap(({ name, searches }) =>
+    searches.map(({ recallTarget, searchesPerSecond }) => ({
+      ...{ name, group: `recall@10 ${recallTarget}`, value: searchesPerSecond ?? 0 },
     })),
   );
-  const x = { title: "microseconds of server CPU a search (shorter is better)" };
-  return bars(titled("What a search costs the server", part), values, x, GROUP);
+  return bars(values, { title: "searches a second of CPU, one thread" }, true);
+}
+
+function engineBuilds({ data }: Part): object {
+  const values = (data as EngineData).results.map(({ name, build }) => ({
+    ...{ name, value: build.rowsPerSecond },
+  }));
+  return bars(values, { title: "rows built a second of CPU, one thread" });
 }
 
 /** Percentiles of each step against the rate that was asked of it. */
-function latencies(name: "step" | "step-octets", part: Part): object {
-  const { metrics } = part.data as LoadSummary;
-  const { perSecond } = SCENARIOS[name].shape;
-  const values = perSecond.flatMap((rate, step) => {
-    const found = metrics[`http_req_duration{phase:${step}}`]?.values;
-    if (found === undefined) return [];
-    return (["med", "p(95)", "p(99)"] as const).map((percentile) => ({
-      rate,
-      percentile: percentile === "med" ? "p50" : percentile.replace(/[()]/g, ""),
-      milliseconds: Math.max(0.1, found[percentile] ?? 0),
-    }));
-  });
-  return {
-    width: WIDTH,
-    height: 320,
-    title: titled("Latency under rising load", part),
-    data: { values },
-    mark: { type: "line", point: { size: 60 }, strokeWidth: 3 },
-    encoding: {
-      x: { field: "rate", type: "quantitative", title: "searches asked for a second" },
-      y: {
-        field: "milliseconds",
-        type: "quantitative",
-        title: "milliseconds",
-        scale: { type: "log" },
+function latencies(name: "step" | "step-octets") {
+  return ({ data }: Part): object => {
+    const values = stepsOf(SCENARIOS[name], data as LoadSummary).flatMap((step) => [
+      { group: "p50", x: step.asked, y: step.p50Ms },
+      { group: "p95", x: step.asked, y: step.p95Ms },
+      { group: "p99", x: step.asked, y: step.p99Ms },
+    ]);
+    const x = { title: "searches asked for a second" };
+    return lines(values, x, { title: "milliseconds", scale: { type: "log" } });
+  };
+}
+
+const growthOf = ({ data }: Part) => data as GrowthData;
+
+function ingestOverTime(part: Part): object {
+  const values = growthOf(part).ingest.flatMap(({ seconds, rows, tail }) => [
+    { group: "rows", x: seconds, y: rows },
+    { group: "of them waiting for the graph", x: seconds, y: tail },
+  ]);
+  const plain = lines(values, { title: "seconds of loading" }, { title: "rows" });
+  return { ...plain, mark: { type: "line" } };
+}
+
+function searchesByRows(part: Part): object {
+  const values = growthOf(part).stops.flatMap(({ rows, p50Ms, p99Ms }) => [
+    { group: "p50", x: rows, y: p50Ms },
+    { group: "p99", x: rows, y: p99Ms },
+  ]);
+  const x = { title: "rows", scale: { type: "log" }, axis: { format: "~s" } };
+  return lines(values, x, { title: "milliseconds a search, one client", axis: {} });
+}
+
+function memoryByPart(part: Part): object {
+  const values = growthOf(part).stops.flatMap(({ rows, parts }) =>
+    PARTS.map((name, order) => ({
+      ...{
+        name: rows.toLocaleString("en-US"),
+        group: name,
+        order,
+        value: (parts[name] ?? 0) / rows,
       },
-      color: { field: "percentile", type: "nominal", title: null, sort: null },
+    })),
+  );
+  const plain = bars(values, { title: "bytes a row", axis: { tickCount: 5 } });
+  return {
+    ...plain,
+    encoding: {
+      y: { field: "name", type: "nominal", title: "rows", sort: null },
+      x: { field: "value", type: "quantitative", title: "bytes a row", axis: { tickCount: 5 } },
+      color: GROUP,
+      order: { field: "order" },
     },
   };
 }

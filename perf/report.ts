@@ -4,20 +4,22 @@
  * machine and date. A part that is not run keeps what the file has of it; --saved runs none and
  * writes the document again.
  */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readArguments } from "./arguments.ts";
-import { drawPlots } from "./plots.ts";
+import { drawPlots, PLOTS } from "./plots.ts";
 
 export interface Part {
   /** As a reader would type it. */
   readonly command: string;
   readonly date: string;
   readonly machine: string;
+  /** Version and commit of what was measured. */
+  readonly omendb: string;
   readonly seconds: number;
   /** What the command printed. */
   readonly text: string;
@@ -38,9 +40,16 @@ interface Recipe {
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const SAVED = join(ROOT, "docs", "benchmarks.json");
 const DOCUMENT = join(ROOT, "docs", "BENCHMARKS.md");
-const PLOTS = join(ROOT, "docs", "plots");
+const PLOT_FOLDER = join(ROOT, "docs", "plots");
 
 const RECIPES: Record<string, Recipe> = {
+  demo: {
+    title: "The main job",
+    about:
+      "100,000 vectors over HTTP into a server with default settings, and 1,000 queries, the client " +
+      "on the same machine.",
+    command: "npm run demo --",
+  },
   engine: {
     title: "The engine beside native libraries",
     about:
@@ -52,8 +61,9 @@ const RECIPES: Record<string, Recipe> = {
   servers: {
     title: "The server beside other servers",
     about:
-      "One after the other on one machine, the client beside them. CPU is that of the server's " +
-      "processes, from the operating system. What was not run is named with the reason.",
+      "All on one machine, in turns, the client beside them; medians of three rounds. CPU is that of " +
+      "the server's processes, from the operating system. A dash and what was not run have their " +
+      "reason below.",
     command: "npm run bench:servers --",
     hasFigures: true,
   },
@@ -67,6 +77,14 @@ const RECIPES: Record<string, Recipe> = {
     title: "Rising load, raw float32",
     about: "The same with queries as `application/octet-stream`.",
     command: "npm run perf:k6 -- step-octets",
+    hasFigures: true,
+  },
+  growth: {
+    title: "From ten thousand rows to a million",
+    about:
+      "One durable server, default settings. Loading pauses at each size until the linkers rest; " +
+      "seconds count loading only.",
+    command: "npm run bench:growth --",
     hasFigures: true,
   },
   http: {
@@ -105,13 +123,23 @@ async function run(recipe: Recipe): Promise<Part> {
     const text = await output(recipe.command + asked);
     const seconds = Math.round((performance.now() - start) / 1000);
     const machine = `${cpus().length} x ${cpus()[0]?.model}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`;
-    const { command } = recipe;
-    const part = { command: command.replace(/ --$/, ""), machine, seconds, text };
+    const command = recipe.command.replace(/ --$/, "");
+    const part = { command, machine, omendb: versionOf(), seconds, text };
     const date = new Date().toISOString().slice(0, 10);
     if (!existsSync(file)) return { ...part, date };
     return { ...part, date, data: JSON.parse(readFileSync(file, "utf8")) };
   } finally {
     rmSync(folder, { recursive: true });
+  }
+}
+
+function versionOf(): string {
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  try {
+    const words = ["rev-parse", "--short", "HEAD"];
+    return `${version} (${execFileSync("git", words, { cwd: ROOT }).toString().trim()})`;
+  } catch {
+    return version;
   }
 }
 
@@ -127,13 +155,15 @@ async function output(command: string): Promise<string> {
   return text.trim();
 }
 
-function document(parts: Parts, plots: Readonly<Record<string, readonly string[]>>): string {
+/** The report's text; a plot is shown when its file is there. */
+export function document(parts: Parts): string {
   const missing = Object.keys(RECIPES).filter((name) => parts[name] === undefined);
   const lines = [
     "# Benchmarks",
     "",
     "Written by `npm run report`; the figures stand in [benchmarks.json](benchmarks.json). Absolute",
     "figures hold for the machine that is named; what is compared was run on one machine, in one run.",
+    "`npm ci` in `perf/` installs the rivals and what draws the plots.",
     ...(missing.length > 0 ? ["", `Not run: ${missing.join(", ")}.`] : []),
   ];
   for (const [name, { title, about }] of Object.entries(RECIPES)) {
@@ -145,9 +175,12 @@ function document(parts: Parts, plots: Readonly<Record<string, readonly string[]
       "",
       about,
       "",
-      `\`${part.command}\`, ${part.date}, ${part.machine}`,
+      `\`${part.command}\`, ${part.date}, ${part.machine}, OmenDB ${part.omendb}`,
     );
-    for (const plot of plots[name] ?? []) lines.push("", `![${title}](plots/${plot})`);
+    for (const plot of PLOTS) {
+      if (plot.part !== name || !existsSync(join(PLOT_FOLDER, `${plot.name}.svg`))) continue;
+      lines.push("", `![${plot.title}](plots/${plot.name}.svg)`);
+    }
     lines.push("", ...blocks(part.text));
   }
   return `${lines.join("\n")}\n`;
@@ -190,12 +223,12 @@ async function main(): Promise<void> {
     parts[name] = await run(recipe);
     writeFileSync(SAVED, `${JSON.stringify(parts, null, 2)}\n`);
   }
-  mkdirSync(PLOTS, { recursive: true });
-  const plots = await drawPlots(parts, PLOTS);
-  writeFileSync(DOCUMENT, document(parts, plots));
+  mkdirSync(PLOT_FOLDER, { recursive: true });
+  await drawPlots(parts, PLOT_FOLDER);
+  writeFileSync(DOCUMENT, document(parts));
   console.log(
     `${DOCUMENT} has ${Object.keys(parts).length} of ${Object.keys(RECIPES).length} parts`,
   );
 }
 
-await main();
+if (import.meta.main) await main();
