@@ -164,7 +164,8 @@ export function document(parts: Parts): string {
     "Written by `npm run report`; the figures stand in [benchmarks.json](benchmarks.json). Absolute",
     "figures hold for the machine that is named; what is compared was run on one machine, in one run.",
     "`npm ci` in `perf/` installs the rivals and what draws the plots.",
-    ...(missing.length > 0 ? ["", `Not run: ${missing.join(", ")}.`] : []),
+    ...(missing.length > 0 ? ["", `Not run for this document: ${missing.join(", ")}.`] : []),
+    ...(missing.length > 0 ? ["`npm run report -- --only NAME,..` adds them."] : []),
   ];
   for (const [name, { title, about }] of Object.entries(RECIPES)) {
     const part = parts[name];

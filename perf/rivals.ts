@@ -1,7 +1,7 @@
 /**
- * The yardstick: what usearch and hnswlib-node give on this machine, one thread, CPU time, M 16 and
- * efConstruction 128, at recall@10 0.95 and 0.99. `npm ci` in perf/ first, then `npm run rivals`
- * there; names of peers as arguments limit the run. hnswlib-node compiles for any x64 by default:
+ * The yardstick: what usearch, hnswlib-node and, without an index, sqlite-vec give on this machine,
+ * one thread, CPU time, M 16 and efConstruction 128, at recall@10 0.95 and 0.99. `npm ci` in perf/
+ * first, then `npm run rivals` there; names of peers as arguments limit the run. hnswlib-node compiles for any x64 by default:
  * `CXXFLAGS=-march=native npm ci` gives it the machine's own instructions, which is its best.
  */
 import { cpus } from "node:os";
@@ -10,6 +10,7 @@ import { loadSift } from "./data.ts";
 import { type Measurement, measure } from "./measure.ts";
 import { openHnswlib } from "./peers/hnswlib.ts";
 import type { PeerMaker } from "./peers/peer.ts";
+import { openSqlite } from "./peers/sqlite.ts";
 import { openUsearch } from "./peers/usearch.ts";
 
 const RECALL_TARGETS = [0.95, 0.99];
@@ -22,6 +23,7 @@ export const RIVALS: Record<string, PeerMaker> = {
   "usearch-f16": () => openUsearch("f16"),
   "usearch-i8": () => openUsearch("i8"),
   "usearch-u8": () => openUsearch("u8"),
+  sqlite: () => openSqlite(),
 };
 
 export function lineOf({ name, rowsPerSecond, bytesPerRow, points }: Measurement): string {
