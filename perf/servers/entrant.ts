@@ -16,6 +16,7 @@ const RECALL_ENOUGH = 0.995;
 const FILTERED_RECALL = 0.95;
 export const K = 10;
 const RECALL_QUERIES = 500;
+const FILTERED_QUERIES = 200;
 export const ROUNDS = 3;
 const ROUND_SECONDS = 1.5;
 const QUIET_SHARE = 0.05;
@@ -199,7 +200,7 @@ export function rareOf({ base, queries, metric, name }: Dataset): Dataset {
     values.set(rowAt(base, row * RARE_EVERY), row * dimensions);
   }
   const rare: Rows = { values, count, dimensions };
-  const some: Rows = { ...queries, count: Math.min(queries.count, RECALL_QUERIES) };
+  const some: Rows = { ...queries, count: Math.min(queries.count, FILTERED_QUERIES) };
   const truth = exactNeighbours(rare, some, K, metric);
   return { name, metric, base: rare, queries: some, truth, truthWidth: K };
 }
