@@ -2,7 +2,8 @@
  * `npm run bench:http`: what HTTP costs. The server is a process of its own, the driver is this one,
  * and what a search costs is the server's CPU time as the kernel counts it, all of its threads. Each
  * way of searching is measured in turn, several rounds of all, and the median is printed, beside
- * what express.json() and res.json take over the same engine. Then 100,000 rows go in, each way into
+ * what express.json() and res.json take over the same engine, and a node:http server that does
+ * nothing, which tells machines and hours apart. Then 100,000 rows go in, each way into
  * a server and a folder of their own, strict: until they are acknowledged, and until they are in the
  * graph. Ends with 1 when recall is below what it should be.
  */
@@ -28,7 +29,13 @@ const SEARCHES = 4000;
 const WARM_SEARCHES = 4000;
 const RECALL = 0.95;
 const EFS = [32, 40, 48, 56, 64, 80, 96];
+const NOTHING = "an empty answer, node:http";
+const emptyRequest = Buffer.from("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
 const POLL_MS = 20;
+/** A server is still when it takes less than so much of a processor, so often in a row. */
+const STILL_SHARE = 0.03;
+const STILL_MS = 400;
+const STILL_TIMES = 3;
 const JSON_TYPE = "application/json";
 const TYPES: Record<BodyKind, string> = {
   json: JSON_TYPE,
@@ -57,13 +64,17 @@ async function main(): Promise<void> {
   const { values } = readArguments(import.meta.url, {
     only: { type: "string" },
     rounds: { type: "string", default: String(ROUNDS) },
+    tails: { type: "string" },
   });
   const dataset = loadSift("sift100k");
   const { count, dimensions } = dataset.base;
   const machine = `${cpus().length} x ${cpus()[0]?.model}, Node ${process.versions.node}`;
   console.log(`${dataset.name}: ${count} x ${dimensions}, k ${K}; ${machine}\n`);
   if (values.only !== "ingest") await benchSearch(dataset, Number(values.rounds));
-  if (values.only !== "search") await benchIngest(dataset.base);
+  if (values.only !== "search") {
+    const tails = values.tails?.split(",").map(Number) ?? [undefined, count * 2];
+    await benchIngest(dataset.base, tails);
+  }
 }
 
 async function benchSearch(dataset: Dataset, rounds: number): Promise<void> {
@@ -72,15 +83,17 @@ async function benchSearch(dataset: Dataset, rounds: number): Promise<void> {
   try {
     await loadAll(server, bodiesFor(dataset.base, "base64"), TYPES.base64);
     await untilIndexed(server);
+    await untilStill(server.pid);
     const ef = await efFor(server, dataset);
-    const plainPort = await plain.port;
+    const [plainPort, emptyPort] = await plain.ports;
     const { port, pid } = server;
     const json = jsonSearches(dataset.queries, ef);
     const octets = octetSearches(dataset.queries, ef);
     const ways: Way[] = [1, 16].flatMap((connections) => [
       { name: "JSON", pid, port, connections, requests: json },
       { name: "octet-stream", pid, port, connections, requests: octets },
-      { name: "express.json()", pid: plain.pid, port: plainPort, connections, requests: json },
+      { name: "express.json()", pid: plain.pid, port: plainPort!, connections, requests: json },
+      { name: NOTHING, pid: plain.pid, port: emptyPort!, connections, requests: [emptyRequest] },
     ]);
     const atDefault = jsonSearches(dataset.queries, undefined);
     ways.push({ name: "JSON, default ef", pid, port, connections: 1, requests: atDefault });
@@ -111,8 +124,8 @@ function startPlain(rows: number) {
     env: { ...process.env, NODE_ENV: "production" },
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const port = once(child.stdout!, "data").then(([text]) => Number(text));
-  return { pid: child.pid!, port, stop: () => child.kill("SIGKILL") };
+  const ports = once(child.stdout!, "data").then(([text]) => `${text}`.split(" ").map(Number));
+  return { pid: child.pid!, ports, stop: () => child.kill("SIGKILL") };
 }
 
 /** The smallest ef at which the answers over HTTP have the recall that is asked for. */
@@ -193,10 +206,10 @@ async function engineMicroseconds(server: Server, work: () => Promise<unknown>):
   return ((after.sum - before.sum) * 1e6) / (after.count - before.count);
 }
 
-async function benchIngest(base: Rows): Promise<void> {
+async function benchIngest(base: Rows, tails: (number | undefined)[]): Promise<void> {
   console.log(`| ${base.count} rows as | acknowledged/s | fully indexed/s | server CPU us a row |`);
   console.log("|---|---|---|---|");
-  for (const tail of [undefined, base.count * 2]) {
+  for (const tail of tails) {
     for (const kind of Object.keys(TYPES) as BodyKind[]) {
       const bodies = bodiesFor(base, kind);
       const folder = mkdtempSync(join(tmpdir(), "omendb-bench-"));
@@ -247,6 +260,16 @@ async function untilIndexed(server: Server): Promise<void> {
   const connection = server.connect();
   while ((await connection.get("/stats")).body.unindexed > 0) await pause(POLL_MS);
   connection.close();
+}
+
+/** Linkers better what they linked in haste, and measure recall, for some seconds more. */
+async function untilStill(pid: number): Promise<void> {
+  for (let times = 0; times < STILL_TIMES; ) {
+    const before = cpuSecondsOf(pid) ?? 0;
+    await pause(STILL_MS);
+    const share = ((cpuSecondsOf(pid) ?? 0) - before) / (STILL_MS / 1000);
+    times = share < STILL_SHARE ? times + 1 : 0;
+  }
 }
 
 function medianOf(values: readonly number[]): number {

@@ -1,8 +1,11 @@
 /**
  * What most would write: express.json(), the same engine in the same process, res.json. It is what
- * bench:http compares the server's way with. Started with the number of rows to load; says its port
- * on a line of its own once they are in the graph.
+ * bench:http compares the server's way with. Started with the number of rows to load. Once they are
+ * in the graph it says, on one line, its port and that of a node:http server beside it that has
+ * nothing to do: what that takes is the machine's of this hour, and nobody's code.
  */
+import { once } from "node:events";
+import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import express from "express";
 import { linkRound } from "../src/threads/linking.ts";
@@ -23,7 +26,7 @@ for (let start = 0; start < rows; start += BATCH_ROWS) {
       vector: rowAt(base, start + index),
     })),
   );
-  while (linkRound(alone.catalog, BATCH_ROWS));
+  while (linkRound(alone.catalog, BATCH_ROWS) === "busy");
 }
 
 const app = express();
@@ -42,6 +45,16 @@ app.post("/search", express.json({ limit: "1mb" }), async (request, response) =>
     })),
   });
 });
-const server = app.listen(0, "127.0.0.1", () => {
-  console.log((server.address() as AddressInfo).port);
-});
+
+const nothing: RequestListener = (_request, response) => {
+  response.setHeader("Content-Type", "application/json");
+  response.setHeader("Content-Length", 2);
+  response.end("{}");
+};
+
+async function listen(listener: RequestListener): Promise<number> {
+  const server = createServer(listener).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return (server.address() as AddressInfo).port;
+}
+console.log(await listen(app), await listen(nothing));

@@ -248,6 +248,21 @@ describe(`Arrow (SEED=${SEED})`, () => {
     const one = await table("GET", "/vectors/7");
     expect(one.numRows).to.equal(1);
 
+    const seen: string[] = [];
+    for (let cursor = ""; ; ) {
+      const page = await table("GET", `/vectors?limit=12&include_metadata=false${cursor}`);
+      expect(page.schema.names).to.deep.equal(["id", "vector", "version"]);
+      for (const row of page.toArray().map((each) => each.toJSON())) {
+        expect([...row.vector]).to.deep.equal([Number(row.id), 0.25]);
+        seen.push(row.id);
+      }
+      const next = page.schema.metadata.get("next_cursor");
+      if (next === undefined) break;
+      expect(page.numRows).to.equal(12);
+      cursor = `&cursor=${encodeURIComponent(next)}`;
+    }
+    expect(seen.sort()).to.deep.equal(vectors.map(({ id }) => `${id}`).sort());
+
     const searches = [
       { vector: [3, 0.25], k: 2, include_vector: true },
       { vector: [9, 0.25], k: 1 },

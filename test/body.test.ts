@@ -115,6 +115,8 @@ describe("body", () => {
       expect(status, type).to.equal(415);
       expect(body.code).to.equal("UNSUPPORTED_MEDIA_TYPE");
     }
+    const form = await post("{}", { "content-type": "application/x-www-form-urlencoded" });
+    expect(form.body.message).to.contain("add -H 'Content-Type: application/json'");
     expect((await post("{}", { ...json, "content-encoding": "compress" })).status).to.equal(415);
   });
 

@@ -233,6 +233,7 @@ describe("http", () => {
           404,
           "COLLECTION_NOT_FOUND",
         ]);
+        expect(answer.body.detail).to.contain("PUT /collections/nowhere makes it");
       }
       expect(door.database.collections()).to.deep.equal([]);
       expect((await client.get("/stats")).body).to.include({ vectors: 0, dimensions: null });

@@ -228,4 +228,17 @@ describe(`NDJSON (SEED=${SEED})`, () => {
     expect(res.line).to.equal(rows().size + 1);
     expect(rows().size).to.be.within(480, 600);
   });
+
+  it("leaves no collection behind when the sender goes away before the first part", async () => {
+    const socket = connectSocket(door.port, "127.0.0.1").on("error", () => {});
+    socket.write(
+      `POST /vectors/batch HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\n` +
+        `Content-Length: 1000\r\n\r\n{"id":1,"vector":[1,2]}\n{"id":2,`,
+    );
+    await pause(50);
+    socket.destroy();
+    for (let tries = 0; door.lines.length === 0 && tries < 100; tries++) await pause(20);
+    expect(door.lines.at(-1).res).to.include({ accepted: 0, line: 1 });
+    expect(door.database.collections()).to.deep.equal([]);
+  });
 });

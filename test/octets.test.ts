@@ -107,6 +107,11 @@ describe("vectors as bytes", () => {
     const asked = { vector_format: "base64", include_vector: true };
     const search = { vector: [7, 0.5, 0.25], k: 1, ...asked };
     expect((await client.post("/search", search)).body.results[0].vector).to.equal(seven);
+    const page = await client.get("/vectors?limit=100&vector_format=base64");
+    const floats = new Map(
+      page.body.vectors.map((row: { id: string; vector: string }) => [row.id, row.vector]),
+    );
+    expect(floats.get("7")).to.equal(seven);
     const many = { searches: [search, { ...search, vector_format: "array" }] };
     const { results } = (await client.post("/search/batch", many)).body;
     expect(results[0][0].vector).to.equal(seven);

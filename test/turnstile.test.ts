@@ -141,4 +141,39 @@ describe("http overload", () => {
     await Promise.all(many.slice(0, 6));
     expect((await client.post("/collections/c/search", exact)).status).to.equal(200);
   });
+
+  for (const [what, method, path, body] of [
+    ["counts", "POST", "/vectors/count", { filter: { n: 1 } }],
+    ["pages", "GET", "/vectors?limit=1&filter=%7B%22n%22:1%7D", undefined],
+    ["removals", "POST", "/vectors/delete", { filter: { n: 1 } }],
+  ] as const) {
+    it(`holds for ${what} by a filter too`, async () => {
+      const door = await openDoor({ SCAN_WAIT_MS: 1 });
+      const client = door.connect();
+      const vectors = Array.from({ length: 20_000 }, (_, id) => ({ id, vector: [1] }));
+      await client.post("/vectors/batch", { vectors });
+      const { database } = door;
+      const collection = database.collection("default") as MemoryCollection;
+      const held: (() => void)[] = [];
+      const hold = () => new Promise<void>((resolve) => held.push(resolve));
+      collection.count = (filter) => (filter ? hold().then(() => 0) : Promise.resolve(7));
+      collection.scroll = ({ filter }) =>
+        filter ? hold().then(() => undefined) : Promise.resolve(undefined);
+      database.removeMatching = () => hold().then(() => ({ deleted: 0, sequence: 1 }));
+      const ask = () => door.connect().send(method, path, body);
+      const asked = [ask()];
+      while (held.length === 0) await pause(5);
+      await pause(BURST_OVER_MS);
+      asked.push(...Array.from({ length: 9 }, ask));
+      const statuses: number[] = [];
+      for (const each of asked) each.then(({ status }) => statuses.push(status));
+      while (statuses.length < 6) await pause(5);
+      expect(new Set(statuses)).to.deep.equal(new Set([503]));
+      expect((await client.post("/vectors/count", {})).body.count).to.equal(7);
+      expect((await client.get("/vectors?limit=1")).status).to.equal(200);
+      for (const release of held) release();
+      await Promise.all(asked);
+      expect(statuses.filter((status) => status === 200)).to.have.length(held.length);
+    });
+  }
 });

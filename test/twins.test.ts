@@ -22,6 +22,11 @@ const CONNECTIONS = 3;
 const PAGE_ROWS = 25;
 /** Operations between two ends of the real server. */
 const LIFE = Math.max(400, Math.floor(OPERATIONS / 40));
+const PATIENT = {
+  KEEP_ALIVE_TIMEOUT_MS: 3_600_000,
+  HEADERS_TIMEOUT_MS: 600_000,
+  REQUEST_TIMEOUT_MS: 600_000,
+};
 const TOLERANCE = 1e-5;
 const BASES = ["", "/collections/books", "/collections/angles", "/collections/dots"];
 
@@ -201,7 +206,7 @@ describe(`twins, ${OPERATIONS} operations`, () => {
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "omendb-"));
-    door = await openDoor();
+    door = await openDoor(PATIENT);
     door.database.snapshots = new MemorySnapshots(door.database);
     model = door.connect();
     await begin();
@@ -217,6 +222,8 @@ describe(`twins, ${OPERATIONS} operations`, () => {
       ...{ PATH: join(folder, "data"), THREADS: 2, SHARD_ROWS: 90, LOG_LEVEL: "warn" },
       // A process that is killed loses nothing then either, and a long run takes half the time.
       ...{ WRITE_WAIT_MS: 60_000, SAFETY: IS_LONG ? "normal" : "strict" },
+      // Both may be halted for minutes, by whoever wants the machine for himself.
+      ...PATIENT,
     });
     real = Array.from({ length: CONNECTIONS }, () => server.connect());
   }
@@ -331,6 +338,7 @@ describe(`twins, ${OPERATIONS} operations`, () => {
         await begin();
         restarts++;
         for (const each of BASES) await compareAll(each);
+        if (IS_LONG) console.log(`      ${done + 1} operations, no difference`);
       }
     }
     const counts = [...statuses].sort(([a], [b]) => a - b).map((each) => each.join(" x "));

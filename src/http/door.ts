@@ -56,7 +56,9 @@ export function collectionOf(door: Door, request: Request): CollectionView | und
 }
 
 export function refuseMissing(name: string): never {
-  throw new OmenError("COLLECTION_NOT_FOUND", `no collection is named ${JSON.stringify(name)}`);
+  const hint = COLLECTION_NAME.test(name) ? `; PUT /collections/${name} makes it` : "";
+  const message = `no collection is named ${JSON.stringify(name)}${hint}`;
+  throw new OmenError("COLLECTION_NOT_FOUND", message);
 }
 
 export function defaultSettings(

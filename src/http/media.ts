@@ -11,6 +11,9 @@ export const LINES_MEDIA = "application/x-ndjson";
 export const ARROW_MEDIA = "application/vnd.apache.arrow.stream";
 export const OCTETS_MEDIA = "application/octet-stream";
 
+/** What curl says of a body when nobody tells it what it is. */
+const FORM_MEDIA = "application/x-www-form-urlencoded";
+
 export type Media =
   | typeof JSON_MEDIA
   | typeof LINES_MEDIA
@@ -43,9 +46,10 @@ export function mediaOf<Allowed extends Media>(
   const found = allowed.find((each) => each === media);
   if (found !== undefined && isUtf8) return found;
   const got = type === "" ? "none" : type.slice(0, 100);
+  const hint = media === FORM_MEDIA ? `; with curl -d, add -H 'Content-Type: ${allowed[0]}'` : "";
   throw new OmenError(
     "UNSUPPORTED_MEDIA_TYPE",
-    `expected ${allowed.join(" or ")} in UTF-8, got ${got}`,
+    `expected ${allowed.join(" or ")} in UTF-8, got ${got}${hint}`,
   );
 }
 

@@ -1,8 +1,8 @@
 /**
  * Where a listener turns heavy searches away before it is buried by them. An exact scan, or a
- * filter, reads a whole collection; scans under way take turns, slice by slice, so each that is let
- * in makes all of them slower. Nobody waits in a queue here: a search is let in when it can be
- * expected to end in time, else it is refused at once, with nothing done for it.
+ * filter, whatever it is for, reads a whole collection; scans under way take turns, slice by slice,
+ * so each that is let in makes all of them slower. Nobody waits in a queue here: a search is let in
+ * when it can be expected to end in time, else it is refused at once, with nothing done for it.
  *
  * What a search will take is its work (components to read) over the rate at which this listener
  * has lately read them. The searches under way delay it by their work or by its own, whichever is
@@ -13,6 +13,7 @@
  * holds, unless one was refused within REST_MS; else searches that end together would make room
  * for the next burst, again and again.
  */
+import type { CollectionView } from "../collections/database.ts";
 import { OmenError } from "../errors.ts";
 import { BURST_MS, BURST_WAIT_MS, REST_MS } from "./backlog.ts";
 import type { Control } from "./meters.ts";
@@ -29,6 +30,14 @@ const MEMORY_MS = 2000;
 const FIRST_COMPONENTS_PER_MS = 1_000_000;
 const UNDER_WAY_MAX = 512;
 const RETRY_SECONDS = 1;
+
+/** What trying a filter on a row costs, in components measured. */
+const FILTER_COMPONENTS = 16;
+
+/** What trying a filter on all rows will read at most, in components. */
+export function filterWork(collection: CollectionView | undefined): number {
+  return (collection?.stats().vectors ?? 0) * FILTER_COMPONENTS;
+}
 
 export class Turnstile {
   readonly #control: Control;

@@ -1,5 +1,6 @@
 /** All rows of a collection, a page at a time. */
 import { refused } from "../../collections/cursor.ts";
+import type { Row } from "../../collections/database.ts";
 import { compileFilter } from "../../collections/filter.ts";
 import { JsonText } from "../answer.ts";
 import { ArrowAnswer, wantedBy } from "../arrow/write.ts";
@@ -7,6 +8,7 @@ import { collectionOf, type Door, type Handlers } from "../door.ts";
 import { ARROW_MEDIA } from "../media.ts";
 import { parametersOf } from "../parameters.ts";
 import { ScrollParameters } from "../schemas.ts";
+import { filterWork } from "../turnstile.ts";
 import { validator } from "../validate.ts";
 import { writeRow } from "./vectors.ts";
 
@@ -26,15 +28,18 @@ export function scrollRoutes(door: Door): Handlers<"scroll"> {
         isAbandoned: () => request.socket.destroyed,
       };
       if (collection === undefined && cursor !== undefined) throw refused("there are no rows");
+      const work = query.filter === undefined ? 0 : filterWork(collection);
+      const page = (onRow: (row: Row) => void) =>
+        door.turnstile.pass(work, async () => collection?.scroll(query, onRow));
       if (response.locals.media === ARROW_MEDIA) {
         const dimensions = collection?.settings.dimensions ?? 1;
         const answer = new ArrowAnswer("rows", dimensions, wantedBy(included));
-        const next = await collection?.scroll(query, (row) => answer.row(row.id, row));
+        const next = await page((row) => answer.row(row.id, row));
         return answer.send(response, next === undefined ? {} : { next_cursor: next });
       }
       const text = new JsonText().text('{"vectors":[');
       let rowCount = 0;
-      const next = await collection?.scroll(query, (row) => {
+      const next = await page((row) => {
         if (rowCount++ > 0) text.text(",");
         writeRow(text, row, included);
       });

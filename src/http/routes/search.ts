@@ -28,11 +28,10 @@ import { expectNoParameters, parametersOf } from "../parameters.ts";
 import { OctetsQuery } from "../queries.ts";
 import { checkVector } from "../rows.ts";
 import { SearchBatchBody, SearchBody } from "../schemas.ts";
+import { filterWork } from "../turnstile.ts";
 import { validator } from "../validate.ts";
 
 const K_DEFAULT = 10;
-/** What trying a filter on a row costs, in components measured. */
-const FILTER_COMPONENTS = 16;
 const NANOSECONDS_PER_MS = 1e6;
 
 const checkSearch = validator(SearchBody);
@@ -179,8 +178,8 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
 /** Components that the search will read at most; 0 for a walk of the graph. */
 function workOf(collection: CollectionView, { exact, filter }: SearchQuery): number {
   if (!exact && filter === undefined) return 0;
-  const { vectors } = collection.stats();
-  return vectors * (exact ? collection.settings.dimensions : FILTER_COMPONENTS);
+  if (!exact) return filterWork(collection);
+  return collection.stats().vectors * collection.settings.dimensions;
 }
 
 function queryOf(

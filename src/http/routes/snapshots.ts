@@ -8,7 +8,7 @@ import { type ByteSource, SNAPSHOT_ID, type Snapshot } from "../../collections/s
 import { OmenError } from "../../errors.ts";
 import { sendJson } from "../answer.ts";
 import { octetsOf } from "../body.ts";
-import { collectionName, type Door, goOnWith, type Handlers } from "../door.ts";
+import { collectionName, type Door, goOnWith, type Handlers, refuseMissing } from "../door.ts";
 import { mediaOf, OCTETS_MEDIA } from "../media.ts";
 import { type ByteRange, rangeOf } from "../ranges.ts";
 import { COLLECTION_NAME } from "../schemas.ts";
@@ -79,7 +79,7 @@ export function snapshotRoutes(door: Door): Handlers<Names> {
 function nameOf(request: Request): string {
   const name = collectionName(request);
   if (COLLECTION_NAME.test(name)) return name;
-  throw new OmenError("COLLECTION_NOT_FOUND", `no collection is named ${JSON.stringify(name)}`);
+  refuseMissing(name);
 }
 
 function idOf(request: Request): string {

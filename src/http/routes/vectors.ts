@@ -44,6 +44,7 @@ import {
   PatchBody,
   type VectorFormat,
 } from "../schemas.ts";
+import { filterWork, Turnstile } from "../turnstile.ts";
 import { validator } from "../validate.ts";
 
 type Names =
@@ -62,10 +63,12 @@ const checkCount = validator(CountBody);
 const checkDelete = validator(DeleteBody);
 
 export function vectorRoutes(door: Door): Handlers<Names> {
-  const { bodies, database, control, vectorLimit } = door;
+  const { bodies, database, control, turnstile, vectorLimit } = door;
   const { metric } = door.config;
   /** For answers that are written without a turn between. */
   const shared = new JsonText();
+  /** The writer's thread looks for what a filter removes, so this one's searches wait for none. */
+  const removals = new Turnstile(control, door.config.scanWaitMs);
 
   /** The rows are read before this waits, so the body's memory is free while the write is not. */
   async function put(
@@ -97,8 +100,10 @@ export function vectorRoutes(door: Door): Handlers<Names> {
   }
 
   async function removeMatching(request: Request, filter: Filter, once?: Once): Promise<Written> {
-    if (collectionOf(door, request) === undefined) return NOTHING;
-    const written = await database.removeMatching(collectionName(request), filter, once);
+    const collection = collectionOf(door, request);
+    if (collection === undefined) return NOTHING;
+    const removing = () => database.removeMatching(collectionName(request), filter, once);
+    const written = await removals.pass(filterWork(collection), removing);
     control.count("rowsDeleted", written.deleted);
     return written;
   }
@@ -143,7 +148,9 @@ export function vectorRoutes(door: Door): Handlers<Names> {
         scanned.release();
         const { filter } = body;
         const compiled = filter === undefined ? undefined : compileFilter(filter, "/filter");
-        const count = (await collectionOf(door, request)?.count(compiled)) ?? 0;
+        const collection = collectionOf(door, request);
+        const work = compiled && filterWork(collection);
+        const count = await turnstile.pass(work ?? 0, async () => collection?.count(compiled) ?? 0);
         sendJson(response, `{"count":${count}}`);
       }),
 
@@ -260,7 +267,6 @@ export function vectorRoutes(door: Door): Handlers<Names> {
   };
 }
 
-/** What a removal of rows that are not there gives. */
 const NOTHING: Written = { sequence: 0, deleted: 0 };
 
 function sendGone(response: Response, { deleted = 0, sequence }: Written): void {
