@@ -105,7 +105,7 @@ const SETTINGS: Record<string, Setting> = {
     help: "threads that build the graph in the background",
   },
   TAIL_ROWS: {
-    ...{ key: "tailRows", byDefault: "20000", kind: wholeNumber(1, 10_000_000) },
+    ...{ key: "tailRows", byDefault: "65536", kind: wholeNumber(1, 10_000_000) },
     help: "rows of a collection that may wait for the graph before writes wait",
   },
   WRITE_WAIT_MS: {
