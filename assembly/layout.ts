@@ -119,6 +119,8 @@ export const HEADER_HASTY = 480;
 export const HEADER_HASTY_PASS = 484;
 export const HEADER_HASTY_DONE = 488;
 export const HEADER_REFINE_NEXT = 492;
+/** How fast distances grow from the nearest rows outward, a float32: see graph/width.ts. */
+export const HEADER_SPREAD = 496;
 export const HEADER_CODEBOOK_A = 1024;
 export const HEADER_CODEBOOK_B = 1152;
 // Repair: its steps (graph/repair.ts), each group on a cache line of its own.

@@ -10,7 +10,8 @@ import { nextPassing, passes } from "./bitmap";
 import { MODE_CAREFUL, MODE_COARSE, MODE_CODES, orderedBits } from "./codebook";
 import { heapOffer, heapReset, heapSort } from "./graph/heap";
 import { keyIn, poolReset, slotIn } from "./graph/pool";
-import { descend, entry, searchLayer } from "./graph/search";
+import { descend, entry, open, walk } from "./graph/search";
+import { adapt } from "./graph/width";
 import { header, slotsUsed } from "./header";
 import {
   Careful,
@@ -45,32 +46,35 @@ export function search(worker: Worker, ef: u32, candidates: u32, k: u32): u32 {
     heapReset(worker, candidates);
     beginWalk(worker);
     scanTail(worker);
-    walkGraph(worker, ef);
+    walkGraph(worker, ef, k);
     endWalk(worker);
     if (!isStale(worker)) break;
   }
-  worker.exhausted = worker.poolSize - worker.poolDead < ef ? worker.poolSize : 0;
+  const least = worker.poolSpan == 0 ? ef : worker.poolSure;
+  worker.exhausted = worker.poolSize - worker.poolDead < least ? worker.poolSize : 0;
   heapSort(worker);
   return decide(worker, merge(worker, candidates), k);
 }
 
-function walkGraph(worker: Worker, ef: u32): void {
+function walkGraph(worker: Worker, ef: u32, k: u32): void {
   const door = entry();
   if (slotIn(door) == L.NO_SLOT) return;
   const metric = header().metric;
   if (worker.mode == MODE_COARSE) {
-    if (metric == L.METRIC_DOT) walkIn<DotCoarse>(worker, door, ef);
-    else walkIn<L2Coarse>(worker, door, ef);
+    if (metric == L.METRIC_DOT) walkIn<DotCoarse>(worker, door, ef, k);
+    else walkIn<L2Coarse>(worker, door, ef, k);
   } else if (worker.mode == MODE_CODES) {
-    if (metric == L.METRIC_DOT) walkIn<DotCodes>(worker, door, ef);
-    else walkIn<L2Codes>(worker, door, ef);
-  } else if (worker.mode == MODE_CAREFUL) walkIn<Careful>(worker, door, ef);
-  else if (metric == L.METRIC_L2) walkIn<L2Floats>(worker, door, ef);
-  else walkIn<OtherFloats>(worker, door, ef);
+    if (metric == L.METRIC_DOT) walkIn<DotCodes>(worker, door, ef, k);
+    else walkIn<L2Codes>(worker, door, ef, k);
+  } else if (worker.mode == MODE_CAREFUL) walkIn<Careful>(worker, door, ef, k);
+  else if (metric == L.METRIC_L2) walkIn<L2Floats>(worker, door, ef, k);
+  else walkIn<OtherFloats>(worker, door, ef, k);
 }
 
-function walkIn<S>(worker: Worker, door: u64, ef: u32): void {
-  searchLayer<S>(worker, descend<S>(worker, slotIn(door), <u32>(door >> 32), 0), ef, 0);
+function walkIn<S>(worker: Worker, door: u64, ef: u32, k: u32): void {
+  open<S>(worker, descend<S>(worker, slotIn(door), <u32>(door >> 32), 0), ef);
+  adapt(worker, ef, k);
+  walk<S>(worker, 0);
 }
 
 /**

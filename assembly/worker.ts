@@ -69,6 +69,10 @@ export class Worker {
   looked: u32;
   /** Dead entries that the pool may hold, in limits. */
   deadShare: u32;
+  /** What an adapting walk (graph/width.ts) goes by, keeps at least, and reaches; 0 for none. */
+  poolAnchor: u32;
+  poolSure: u32;
+  poolSpan: f32;
 
   /** Bytes of a worker before its visited stamps. */
   @inline

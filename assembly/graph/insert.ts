@@ -28,6 +28,7 @@ import { descend, entry, searchLayer } from "./search";
 import { select, selectOwn, sortEntries } from "./select";
 import { splice } from "./splice";
 import { takeUnits } from "./upper";
+import { noteSpread } from "./width";
 
 /** Puts a row, whose vector and code are there, into the graph. */
 export function insert(worker: Worker, slot: u32, ef: u32, slack: u32): void {
@@ -60,6 +61,7 @@ function insertIn<S>(worker: Worker, slot: u32, ef: u32, slack: u32): void {
   for (let at = <i32>min(level, top); at >= 0; at--) {
     searchLayer<S>(worker, near, ef, at);
     near = slotIn(poolEntry(worker, 0));
+    if (at == 0) noteSpread(worker);
     writeOwn<S>(worker, slot, at);
   }
   for (let at = <i32>min(level, top); at >= 0; at--) publish<S>(worker, slot, at, slack);

@@ -6,7 +6,7 @@
  *
  * `limit` counts living entries: a dead row is walked through but takes nobody's place, so the pool
  * holds `poolDead` entries more, up to `deadShare` limits. `poolNext` is the first entry that has
- * not been expanded.
+ * not been expanded. A walk that adapts (width.ts) also turns away what lies beyond its reach.
  */
 import * as L from "../layout";
 import { Worker } from "../worker";
@@ -31,6 +31,7 @@ export function poolReset(worker: Worker, limit: u32): void {
   worker.deadShare = DEAD_SHARE;
   worker.poolDead = 0;
   worker.poolNext = 0;
+  worker.poolSpan = 0;
 }
 
 // @ts-ignore: decorator
@@ -56,8 +57,20 @@ export function keyIn(entry: u64): u32 {
 @inline
 export function poolBar(worker: Worker): u64 {
   const size = worker.poolSize;
-  if (size < places(worker)) return 0x100000000;
-  return load<u64>(worker.pool + ((<usize>size) << 3) - 8) >> 32;
+  const reach = poolReach(worker);
+  if (size < places(worker)) return reach;
+  return min<u64>(reach, load<u64>(worker.pool + ((<usize>size) << 3) - 8) >> 32);
+}
+
+/** The key beyond which an adapting walk does not go; 2^32 for none. Dead rows move no place up. */
+// @ts-ignore: decorator
+@inline
+function poolReach(worker: Worker): u64 {
+  const span = worker.poolSpan;
+  const sure = worker.poolSure + worker.poolDead;
+  if (span == 0 || worker.poolSize < sure) return 0x100000000;
+  const anchor = keyIn(poolEntry(worker, worker.poolAnchor + worker.poolDead - 1));
+  return max<u64>(<u64>(span * <f32>anchor), <u64>keyIn(poolEntry(worker, sure - 1)));
 }
 
 /** Puts an entry in its place; the farthest goes when more than `limit` living ones are there. */
@@ -111,6 +124,7 @@ export function poolTake(worker: Worker): u32 {
     const at = pool + ((<usize>next) << 3);
     const entry = load<u64>(at);
     if (!(entry & EXPANDED)) {
+      if (<u64>keyIn(entry) > poolReach(worker)) break;
       store<u64>(at, entry | EXPANDED);
       worker.poolNext = next + 1;
       return slotIn(entry);

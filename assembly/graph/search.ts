@@ -22,6 +22,7 @@ export function entry(): u64 {
 
 /** Walks greedily from `level` down to, but not on, `target`; returns the nearest slot met. */
 export function descend<S>(worker: Worker, from: u32, level: u32, target: u32): u32 {
+  const gather = worker.gather;
   let best = from;
   let bestKey = changetype<S>(0).one(worker, best);
   for (let at = level; at > target; at--) {
@@ -30,11 +31,18 @@ export function descend<S>(worker: Worker, from: u32, level: u32, target: u32): 
       moved = false;
       const list = listOf(best, at);
       const count = min<u32>(countOf(list), degreeMax(at));
+      for (let i: u32 = 0; i < count; i++)
+        store<u32>(gather + ((<usize>i) << 2), linkAt(list, i));
+      worker.sink = touchGathered<S>(worker, count);
       worker.distances += count;
-      for (let i: u32 = 0; i < count; i++) {
-        const slot = linkAt(list, i);
-        const key = changetype<S>(0).one(worker, slot);
-        if (key < bestKey && slot != worker.without) {
+      fillFour(gather, count);
+      for (let i: u32 = 0; i < count; i += 4) {
+        const four = gather + ((<usize>i) << 2);
+        for (let near = nearOf<S>(worker, four, bestKey - 1); near; near &= near - 1) {
+          const lane = (<usize>ctz(near)) << 2;
+          const key = load<u32>(worker.keys + lane);
+          const slot = load<u32>(four + lane);
+          if (key >= bestKey || slot == worker.without) continue;
           bestKey = key;
           best = slot;
           moved = true;
@@ -43,6 +51,34 @@ export function descend<S>(worker: Worker, from: u32, level: u32, target: u32): 
     }
   }
   return best;
+}
+
+/** The last gathered slot again, so that whole fours can be measured; callers leave them out. */
+// @ts-ignore: decorator
+@inline
+function fillFour(gather: usize, count: u32): void {
+  if (count == 0) return;
+  const end = gather + ((<usize>count) << 2);
+  const last = load<u32>(end - 4);
+  store<u32>(end, last);
+  store<u32>(end, last, 4);
+  store<u32>(end, last, 8);
+}
+
+/** Bits of those of the four slots at `four` whose keys, left in `worker.keys`, are up to `bar`. */
+// @ts-ignore: decorator
+@inline
+function nearOf<S>(worker: Worker, four: usize, bar: u32): i32 {
+  const keys = changetype<S>(0).four(
+    worker,
+    load<u32>(four),
+    load<u32>(four, 4),
+    load<u32>(four, 8),
+    load<u32>(four, 12),
+  );
+  const near = i32x4.bitmask(i32x4.le_u(keys, i32x4.splat(bar)));
+  if (near) v128.store(worker.keys, keys);
+  return near;
 }
 
 // @ts-ignore: decorator
@@ -58,12 +94,17 @@ function offer(worker: Worker, key: u32, slot: u32): void {
  * sorted out by whoever reads it.
  */
 export function searchLayer<S>(worker: Worker, from: u32, ef: u32, level: u32): void {
+  open<S>(worker, from, ef);
+  walk<S>(worker, level);
+}
+
+/** Puts the row that a walk begins at into an empty pool. */
+export function open<S>(worker: Worker, from: u32, ef: u32): void {
   visitedReset(worker);
   poolReset(worker, ef);
   if (worker.without != L.NO_SLOT) visit(worker, worker.without);
   visit(worker, from);
   poolInsert(worker, changetype<S>(0).one(worker, from), from, hasDied(from));
-  walk<S>(worker, level);
 }
 
 /** Expands the pool until nothing nearer is left. */
@@ -82,17 +123,14 @@ export function walk<S>(worker: Worker, level: u32): void {
 }
 
 /**
- * Loads a little of each gathered row before any is measured. There is no prefetch instruction;
- * plain early loads let all their cache misses run at once. The sum is kept so that the loads are
- * not taken for dead.
+ * Loads a little of each gathered row before any is measured, and of the list that comes next.
+ * There is no prefetch instruction; plain early loads let all their cache misses run at once. The
+ * sum is kept so that the loads are not taken for dead.
  */
 // @ts-ignore: decorator
 @inline
 function touchAll<S>(worker: Worker, count: u32): void {
-  const gather = worker.gather;
-  let sum: u32 = 0;
-  for (let i: u32 = 0; i < count; i++)
-    sum += changetype<S>(0).touch(load<u32>(gather + ((<usize>i) << 2)));
+  let sum = touchGathered<S>(worker, count);
   const next = poolPeek(worker);
   if (next != L.NO_SLOT) {
     const row = headOf(next);
@@ -101,26 +139,35 @@ function touchAll<S>(worker: Worker, count: u32): void {
   worker.sink = sum;
 }
 
-/** Measures the first `count` gathered slots and offers them to the pool. */
+// @ts-ignore: decorator
+@inline
+function touchGathered<S>(worker: Worker, count: u32): u32 {
+  const gather = worker.gather;
+  let sum: u32 = 0;
+  for (let i: u32 = 0; i < count; i++)
+    sum += changetype<S>(0).touch(load<u32>(gather + ((<usize>i) << 2)));
+  return sum;
+}
+
+/**
+ * Measures the first `count` gathered slots and offers them to the pool: four at a time, of which
+ * most often none is near enough. A bar of 0 lets all pass here, and `offer` turns them away.
+ */
 // @ts-ignore: decorator
 @inline
 export function measure<S>(worker: Worker, count: u32): void {
   const gather = worker.gather;
-  let i: u32 = 0;
-  for (; i + 4 <= count; i += 4) {
-    const at = gather + ((<usize>i) << 2);
-    const a = load<u32>(at);
-    const b = load<u32>(at, 4);
-    const c = load<u32>(at, 8);
-    const d = load<u32>(at, 12);
-    const keys = changetype<S>(0).four(worker, a, b, c, d);
-    offer(worker, i32x4.extract_lane(keys, 0), a);
-    offer(worker, i32x4.extract_lane(keys, 1), b);
-    offer(worker, i32x4.extract_lane(keys, 2), c);
-    offer(worker, i32x4.extract_lane(keys, 3), d);
-  }
-  for (; i < count; i++) {
-    const slot = load<u32>(gather + ((<usize>i) << 2));
-    offer(worker, changetype<S>(0).one(worker, slot), slot);
+  fillFour(gather, count);
+  let bar = <u32>(poolBar(worker) - 1);
+  for (let i: u32 = 0; i < count; i += 4) {
+    const four = gather + ((<usize>i) << 2);
+    let near = nearOf<S>(worker, four, bar);
+    if (near == 0) continue;
+    if (i + 4 > count) near &= (1 << (count - i)) - 1;
+    for (; near; near &= near - 1) {
+      const lane = (<usize>ctz(near)) << 2;
+      offer(worker, load<u32>(worker.keys + lane), load<u32>(four + lane));
+    }
+    bar = <u32>(poolBar(worker) - 1);
   }
 }
