@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 const NODE_MAJOR_MIN = 24;
 /** The engine as a whole, and what only searches. */
-const CONFIGS = ["asconfig.json", "asconfig.search.json"];
+const CONFIGS = ["asconfig.json", "assembly/asconfig.search.json"];
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const installStamp = join(root, "node_modules", ".install-stamp");
 const buildStamp = join(root, "build", "stamp");

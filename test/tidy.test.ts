@@ -125,7 +125,7 @@ function reach(starts: readonly string[]): Set<string> {
 /** What is started by name: entries, workers, tests, and what a package.json or asconfig.json says. */
 function programs(): string[] {
   const starters = [
-    ...["package.json", "asconfig.json", "asconfig.search.json", "perf/package.json"],
+    ...["package.json", "asconfig.json", "assembly/asconfig.search.json", "perf/package.json"],
   ];
   const named = starters.flatMap((starter) => {
     const text = texts.find(({ path }) => path === starter)?.lines.join("\n") ?? "";

@@ -8,6 +8,8 @@ import { SEARCH_VARIANTS, SHARED_VARIANTS, UNSHARED_VARIANTS } from "../../src/e
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 export const BUNDLE_FOLDER = join(ROOT, "build", "browser");
+/** A page has this in place of the package. */
+const LOADER = fileURLToPath(new URL("../../src/browser/loader.ts", import.meta.url));
 const ENTRIES = {
   browser: "src/browser.ts",
   search: "src/browserSearch.ts",
@@ -39,6 +41,7 @@ export async function bundleBrowser(): Promise<void> {
     format: "esm",
     target: "es2022",
     platform: "browser",
+    alias: { "@assemblyscript/loader": LOADER },
     plugins: [wholeBeside],
     logLevel: "warning",
   });

@@ -3,6 +3,7 @@
  * `WebAssembly.validate` and a self-test, for a platform may accept relaxed SIMD and still compute
  * it wrongly.
  */
+import { instantiateSync } from "@assemblyscript/loader";
 import { CELLS } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
 import { address, type EngineExports } from "./exports.ts";
@@ -68,7 +69,7 @@ export function instantiate(variant: Variant, memory: WebAssembly.Memory): Engin
   const abort = (_message: number, _file: number, line: number, column: number): never => {
     throw new OmenError("ENGINE_FAULT", `an assertion failed at ${line}:${column}`);
   };
-  const { exports } = new WebAssembly.Instance(variant.module, { env: { memory, abort } });
+  const { exports } = instantiateSync(variant.module, { env: { memory, abort } });
   return exports as unknown as EngineExports;
 }
 
