@@ -153,7 +153,7 @@ describe("http roles", () => {
     const missing = await other.get("/collections/nobooks");
     const shape = ({ body }: typeof hidden) => [body.status, body.code, body.title];
     expect(shape(hidden)).to.deep.equal(shape(missing));
-    expect(hidden.body.detail.replace("books", "nobooks")).to.equal(missing.body.detail);
+    expect(hidden.body.detail.replaceAll("books", "nobooks")).to.equal(missing.body.detail);
     const made = await other.send("PUT", "/collections/books", { dimensions: 9 });
     expect([made.status, made.body.code]).to.deep.equal([404, "COLLECTION_NOT_FOUND"]);
     const own = await other.send("PUT", "/collections/songs-2", { dimensions: 9 });
