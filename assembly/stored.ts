@@ -4,10 +4,14 @@
  * their own hashes, metadata is a JSON object as one that came in by a request is. The host has
  * seen to it that every record lies inside the heap.
  */
+import { DEPTH_MAX } from "./desk";
+import { hexUnit, plainEscape } from "./json/text";
+import { isSpace } from "./json/tokens";
+import { NO_SLOT } from "./layout";
+import { digitAt } from "./numbers";
+
 const RECORD_METADATA_BYTES: usize = 4;
 const RECORD_ID: usize = 8;
-const NO_SLOT: u32 = 0x3fffffff;
-const DEPTH_MAX: u32 = 64;
 const ASCII: u64 = 0x8080808080808080;
 
 // @ts-ignore: decorator
@@ -110,7 +114,7 @@ function isObject(from: usize, end: usize): bool {
     // A value begins here.
     const first = at < end ? <u32>load<u8>(at) : 0;
     if (first == 0x7b || first == 0x5b) {
-      if (++depth > DEPTH_MAX) return false;
+      if (++depth > <u32>DEPTH_MAX) return false;
       levels = (levels << 1) | u64(first == 0x7b);
       at = spaceEnd(at + 1, end);
       if (!stands(at, end, closing(levels))) {
@@ -151,11 +155,7 @@ function stands(at: usize, end: usize, character: u32): bool {
 
 function spaceEnd(from: usize, end: usize): usize {
   let at = from;
-  while (at < end) {
-    const character = <u32>load<u8>(at);
-    if (character != 0x20 && character != 0x0a && character != 0x0d && character != 0x09) break;
-    at++;
-  }
+  while (at < end && isSpace(<u32>load<u8>(at))) at++;
   return at;
 }
 
@@ -179,29 +179,11 @@ function stringEnd(from: usize, end: usize): usize {
     const escaped = at < end ? <u32>load<u8>(at) : 0;
     at++;
     if (escaped == 0x75) {
-      if (at + 4 > end) return 0;
-      for (let i: usize = 0; i < 4; i++) if (!isHex(<u32>load<u8>(at + i))) return 0;
+      if (at + 4 > end || hexUnit(at) < 0) return 0;
       at += 4;
-    } else if (!isEscape(escaped)) return 0;
+    } else if (plainEscape(escaped) == 0) return 0;
   }
   return 0;
-}
-
-function isHex(character: u32): bool {
-  return isDigit(character) || ((character | 0x20) >= 0x61 && (character | 0x20) <= 0x66);
-}
-
-/** One of " \ / b f n r t. */
-function isEscape(character: u32): bool {
-  if (character == 0x22 || character == 0x5c || character == 0x2f) return true;
-  if (character == 0x62 || character == 0x66 || character == 0x6e) return true;
-  return character == 0x72 || character == 0x74;
-}
-
-// @ts-ignore: decorator
-@inline
-function isDigit(character: u32): bool {
-  return character >= 0x30 && character <= 0x39;
 }
 
 /** The address after true, false, null or a number; 0 for anything else. */
@@ -222,6 +204,6 @@ function plainEnd(at: usize, end: usize, first: u32): usize {
 /** The address after at least one digit; 0 where there is none. */
 function digitsEnd(from: usize, end: usize): usize {
   let at = from;
-  while (at < end && isDigit(<u32>load<u8>(at))) at++;
+  while (at < end && digitAt(at) <= 9) at++;
   return at == from ? 0 : at;
 }

@@ -63,10 +63,8 @@ function mark(base: usize, bit: u32): void {
 /** False when one of the units is somebody's already. */
 function claimUnits(unit: u32, count: u32): bool {
   for (let own = unit; own < unit + count; own++) {
-    const at = header().scratchBase + (own >> 3);
-    const bit = <u8>(1 << (<u8>own & 7));
-    if (load<u8>(at) & bit) return false;
-    store<u8>(at, load<u8>(at) | bit);
+    if (load<u8>(header().scratchBase + (own >> 3)) & (1 << (own & 7))) return false;
+    mark(header().scratchBase, own);
   }
   return true;
 }

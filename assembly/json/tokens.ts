@@ -18,7 +18,7 @@ const ALSE: u32 = 0x65736c61;
 
 // @ts-ignore: decorator
 @inline
-function isSpace(character: u32): bool {
+export function isSpace(character: u32): bool {
   return character == 0x20 || character == 0x0a || character == 0x0d || character == 0x09;
 }
 
