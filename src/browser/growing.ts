@@ -6,18 +6,7 @@ import { Columns } from "../engine/columns.ts";
 import { PAGES_MAX } from "../engine/memory.ts";
 import { formatShard } from "../engine/shard.ts";
 import { OmenError } from "../errors.ts";
-import {
-  COLUMN_BYTES,
-  COLUMNS_BYTES,
-  capacityFor,
-  HEAD_ROOM,
-  ID_BYTES,
-  type PageRoom,
-  pagesOf,
-  RECORD_BYTES,
-  refusal,
-  SHARD_BYTES,
-} from "./room.ts";
+import { capacityFor, type PageRoom, pagesOf, refusal } from "./room.ts";
 
 const GROWTH = 1.3;
 
@@ -40,16 +29,15 @@ export function newShard(
   const { variant, workers } = room;
   const capacity = capacityFor(load.rows);
   const wanted = shardSettings(settings, workers, capacity);
-  const vectors = fitted(room, room.shardBytes(settings, capacity), (memory) => {
+  const bytes = room.bytesFor(settings, capacity, load.recordBytes, load.columnBytes);
+  const vectors = fitted(room, bytes.vectors, (memory) => {
     return formatShard(variant, memory, wanted) >= capacity;
   });
-  const recordBytes = Math.max(load.recordBytes * HEAD_ROOM, capacity * RECORD_BYTES);
-  const rows = fitted(room, SHARD_BYTES + capacity * ID_BYTES + recordBytes, (memory) => {
+  const rows = fitted(room, bytes.rows, (memory) => {
     Rows.format(memory, capacity, seed);
     return true;
   });
-  const columnBytes = Math.max(load.columnBytes * HEAD_ROOM, capacity * COLUMN_BYTES);
-  const columns = fitted(room, COLUMNS_BYTES + columnBytes, (memory) => {
+  const columns = fitted(room, bytes.columns, (memory) => {
     Columns.format(variant, memory, capacity, workers, settings.schema);
     return true;
   });

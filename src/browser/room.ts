@@ -13,17 +13,17 @@ import { OmenError } from "../errors.ts";
 /** Rows that a shard has room for at least. */
 export const ROWS_MIN = 4096;
 /** A shard is made for so many times the rows that are there. */
-export const HEAD_ROOM = 1.25;
+const HEAD_ROOM = 1.25;
 /** What threads need of a shard to search it, each. */
 const WORKER_BYTES = 2 * 1024 * 1024;
-export const SHARD_BYTES = 1024 * 1024;
+const SHARD_BYTES = 1024 * 1024;
 /** Beside vector, code and links of level 0: upper links, tail, bits, the checker's queue. */
 const ROW_EXTRA_BYTES = 40;
 /** Of a row in the id table and both indexes. */
-export const ID_BYTES = 44;
-export const RECORD_BYTES = 256;
-export const COLUMN_BYTES = 8 * 16;
-export const COLUMNS_BYTES = 6 * 1024 * 1024;
+const ID_BYTES = 44;
+const RECORD_BYTES = 256;
+const COLUMN_BYTES = 8 * 16;
+const COLUMNS_BYTES = 6 * 1024 * 1024;
 
 export class PageRoom {
   readonly variant: Variant;
@@ -38,19 +38,29 @@ export class PageRoom {
   reserve(settings: CollectionSettings, { vectors, records, lanes }: ShardSizes): ShardMemories {
     const stride = Math.ceil(settings.dimensions / 4) * 16;
     const capacity = capacityFor(vectors / stride);
-    const recordBytes = Math.max(records * HEAD_ROOM, capacity * RECORD_BYTES);
     // An eighth of it is for texts.
-    const columnBytes = Math.max(lanes * HEAD_ROOM * 1.25, capacity * COLUMN_BYTES);
+    const bytes = this.bytesFor(settings, capacity, records, lanes * 1.25);
     return {
-      vectors: this.reservePages(pagesOf(this.shardBytes(settings, capacity))),
-      rows: this.reservePages(pagesOf(SHARD_BYTES + capacity * ID_BYTES + recordBytes)),
-      columns: this.reservePages(pagesOf(COLUMNS_BYTES + columnBytes)),
+      vectors: this.reservePages(pagesOf(bytes.vectors)),
+      rows: this.reservePages(pagesOf(bytes.rows)),
+      columns: this.reservePages(pagesOf(bytes.columns)),
     };
   }
 
-  shardBytes({ dimensions, m }: CollectionSettings, capacity: number): number {
+  /** Of each memory of a shard that has so much of ids and metadata, and of columns, already. */
+  bytesFor(
+    { dimensions, m }: CollectionSettings,
+    capacity: number,
+    recordBytes: number,
+    columnBytes: number,
+  ): Record<keyof ShardMemories, number> {
     const row = dimensions * 5 + 64 + 8 * m + ROW_EXTRA_BYTES + this.workers * 2;
-    return SHARD_BYTES + this.workers * WORKER_BYTES + capacity * row;
+    const records = Math.max(recordBytes * HEAD_ROOM, capacity * RECORD_BYTES);
+    return {
+      vectors: SHARD_BYTES + this.workers * WORKER_BYTES + capacity * row,
+      rows: SHARD_BYTES + capacity * ID_BYTES + records,
+      columns: COLUMNS_BYTES + Math.max(columnBytes * HEAD_ROOM, capacity * COLUMN_BYTES),
+    };
   }
 
   reservePages(pages: number): WebAssembly.Memory {

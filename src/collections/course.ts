@@ -2,7 +2,6 @@
  * A search under way, and the rows it has found: what the ways of searching (search.ts, passing.ts)
  * have in common.
  */
-
 import type { SearchQuery } from "./database.ts";
 import type { Matched } from "./matching.ts";
 import type { Plan } from "./planner.ts";

@@ -20,9 +20,9 @@ const SLICE_MS = 4;
 const READERS_MIN = 64;
 /** Let in from the line in one turn, if the slice is not over before. */
 const TURN_READERS_MAX = 16;
-export const BURST_MS = 250;
+const BURST_MS = 250;
 export const BURST_WAIT_MS = 400;
-export const REST_MS = 1000;
+const REST_MS = 1000;
 /** What the last reader counts for in the pace. */
 const SHARE = 0.05;
 /** Before the line has first moved. */
@@ -39,6 +39,11 @@ const CLOCK: Clock = {
   nowMs: () => performance.now(),
   afterTurn: (callback) => void setImmediate(callback),
 };
+
+/** Whether too much has come for a moment only, and nobody had to be refused for a while. */
+export function isBurst(nowMs: number, sinceMs: number, refusedAtMs: number): boolean {
+  return nowMs - sinceMs < BURST_MS && nowMs - refusedAtMs > REST_MS;
+}
 
 export class Backlog {
   readonly #control: Control;
@@ -90,8 +95,8 @@ export class Backlog {
   }
 
   #refuseLate(nowMs: number): void {
-    const isBurst = nowMs - this.#lineSinceMs < BURST_MS && nowMs - this.#refusedAtMs > REST_MS;
-    const allowedMs = Math.max(this.#waitMs, isBurst ? BURST_WAIT_MS : 0);
+    const inBurst = isBurst(nowMs, this.#lineSinceMs, this.#refusedAtMs);
+    const allowedMs = Math.max(this.#waitMs, inBurst ? BURST_WAIT_MS : 0);
     const { length } = this.#line;
     if (length < READERS_MIN || length * this.#paceMs <= allowedMs) return;
     this.#refusedAtMs = nowMs;

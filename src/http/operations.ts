@@ -266,12 +266,12 @@ export function mediaOffered({ answers, otherAnswers = [] }: Operation): string[
   return [...new Set([...usual, ...otherAnswers])];
 }
 
-/** Every address of an operation as OpenAPI writes it: two for a verb of a collection. */
 /** Reads of rows stand in line where a listener is behind; see backlog.ts. */
 export function isReadOfRows({ scope, role }: Operation): boolean {
   return scope === "collection" && role === "reader";
 }
 
+/** Every address of an operation as OpenAPI writes it: two for a verb of a collection. */
 export function pathsOf({ scope, path }: Operation): string[] {
   return scope === "server" ? [path] : [path, `/collections/{collection}${path}`];
 }

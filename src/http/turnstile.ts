@@ -15,7 +15,7 @@
  */
 import type { CollectionView } from "../collections/database.ts";
 import { OmenError } from "../errors.ts";
-import { BURST_MS, BURST_WAIT_MS, REST_MS } from "./backlog.ts";
+import { BURST_WAIT_MS, isBurst } from "./backlog.ts";
 import type { Control } from "./meters.ts";
 
 /** A search that takes less is cheaper to do than to judge. */
@@ -79,8 +79,8 @@ export class Turnstile {
     let ahead = work;
     for (const other of this.#underWay) ahead += Math.min(other.work, work);
     const perMs = this.#workDone / this.#msTaken;
-    const isBurst = now - this.#busySinceMs < BURST_MS && now - this.#refusedAtMs > REST_MS;
-    const allowedMs = Math.max(isBurst ? BURST_WAIT_MS : this.#waitMs, (WAITS * work) / perMs);
+    const inBurst = isBurst(now, this.#busySinceMs, this.#refusedAtMs);
+    const allowedMs = Math.max(inBurst ? BURST_WAIT_MS : this.#waitMs, (WAITS * work) / perMs);
     if (ahead / perMs <= allowedMs && this.#underWay.size < UNDER_WAY_MAX) return;
     this.#refusedAtMs = now;
     this.#control.count("searchesRefused");
