@@ -25,7 +25,7 @@ import { loadEngine } from "../src/threads/engineFiles.ts";
 import { readArguments } from "./arguments.ts";
 import { type Dataset, loadSift } from "./data.ts";
 import { type Rows, rowAt } from "./exact.ts";
-import { cpuMicrosecondsOf, meanRecall } from "./measure.ts";
+import { cpuMicrosecondsOf, meanRecall, median } from "./measure.ts";
 import { openHnswlib } from "./peers/hnswlib.ts";
 import type { BuildOptions, Peer, PeerMaker } from "./peers/peer.ts";
 import { openUsearch } from "./peers/usearch.ts";
@@ -211,12 +211,6 @@ function smallestEf(
     else [high, recall] = [middle, reached];
   }
   return { ef: high, recall };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >>> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 const whole = (value: number) => Math.round(value).toLocaleString("en-US");

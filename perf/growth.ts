@@ -14,7 +14,7 @@ import { numberOf, readArguments } from "./arguments.ts";
 import { clustered } from "./data.ts";
 import { type Rows, rowAt } from "./exact.ts";
 import { batchBody } from "./prepared.ts";
-import { cpuSecondsOf, residentBytesOf } from "./process.ts";
+import { cpuSecondsOf, residentBytesOf, untilAtRest } from "./process.ts";
 import { BATCH_ROWS, K } from "./scenarios.ts";
 
 const DIMENSIONS = 128;
@@ -25,7 +25,6 @@ const LOADERS = 4;
 const LOOK_MS = 200;
 const SEARCHES = 1000;
 const JUDGED = 100;
-const REST_SHARE = 0.05;
 const REST_SECONDS_MAX = 60;
 
 /** Parts of memory as /stats names them, in the order of a row's way. */
@@ -85,7 +84,8 @@ class Growth {
     await watching;
     const indexedSeconds = seconds();
     this.#loadedSeconds += indexedSeconds;
-    await this.#untilRest();
+    // Rows that were linked in haste are linked better, and recall is measured, before it rests.
+    await untilAtRest(() => cpuSecondsOf(this.#server.pid), REST_SECONDS_MAX);
     this.stops.push({
       rows,
       acknowledgedPerSecond: (rows - before) / acknowledgedSeconds,
@@ -122,16 +122,6 @@ class Growth {
       });
       if (!wasLoading && unindexed === 0) return;
       await pause(LOOK_MS);
-    }
-  }
-
-  /** Rows that were linked in haste are linked better, and recall is measured, before it rests. */
-  async #untilRest(): Promise<void> {
-    for (let second = 0; second < REST_SECONDS_MAX; second++) {
-      const before = cpuSecondsOf(this.#server.pid);
-      await pause(1000);
-      const after = cpuSecondsOf(this.#server.pid);
-      if (before === undefined || after === undefined || after - before < REST_SHARE) return;
     }
   }
 

@@ -20,7 +20,7 @@ import { connect as connectSocket, type Socket } from "node:net";
 import { cpus } from "node:os";
 import { pause, type Server, startServer } from "../test/server.ts";
 import { readArguments } from "./arguments.ts";
-import { cpuSecondsOf, residentBytesOf } from "./process.ts";
+import { cpuSecondsOf, residentBytesOf, untilAtRest } from "./process.ts";
 import { seededRandom } from "./random.ts";
 
 const DIMENSIONS = 768;
@@ -39,8 +39,7 @@ const RECOVERY_MS = 5000;
 const BACK_SHARE = 0.9;
 const BACK_SECONDS = 0.5;
 const GROWN_MIB_MAX = 32;
-/** Cores that a server at rest may use, and how long to wait for that. */
-const AT_REST = 0.05;
+/** What the server does in the background would be taken for load. */
 const REST_SECONDS_MAX = 90;
 const HONEST_FACTOR = 2;
 const HONEST_MS = 5;
@@ -179,17 +178,6 @@ function judge(isGood: boolean, sentence: string): void {
   if (!isGood) failures.push(sentence);
 }
 
-/** Waits until the server rests: what it does in the background would be taken for load. */
-async function untilAtRest(server: Server): Promise<void> {
-  const cpu = () => cpuSecondsOf(server.pid) ?? 0;
-  for (let seconds = 0; seconds < REST_SECONDS_MAX; seconds++) {
-    const before = cpu();
-    await pause(1000);
-    if (cpu() - before < AT_REST) return;
-  }
-  console.log(`the server did not come to rest in ${REST_SECONDS_MAX} s`);
-}
-
 /** Looks at the resident memory once a second until it is told to stop. */
 function watchMemory(server: Server): () => number[] {
   const seen: number[] = [];
@@ -296,7 +284,9 @@ try {
   await load(server, Number(values.rows));
   pin(0, server.pid);
   pin(cpus().length - 1, process.pid);
-  await untilAtRest(server);
+  if (!(await untilAtRest(() => cpuSecondsOf(server.pid), REST_SECONDS_MAX))) {
+    console.log(`the server did not come to rest in ${REST_SECONDS_MAX} s`);
+  }
   const isWanted = (name: string) => values.only === undefined || values.only === name;
   for (const scan of SCANS) {
     if (isWanted(scan.name)) await overload(server, scan, Number(values.seconds));

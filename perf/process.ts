@@ -1,6 +1,7 @@
 /** What the kernel says another process has used; undefined where there is no /proc. */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { pause } from "../test/server.ts";
 
 const CLOCK_TICKS_PER_SECOND = 100;
 /** What the kernel counts blocks in, whatever the file system. */
@@ -13,6 +14,26 @@ export function cpuSecondsOf(pid: number): number | undefined {
   // The program's name may hold spaces, so fields are counted from the bracket that ends it.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
+}
+
+/** Of a core: what a process at rest uses at most. */
+const REST_SHARE = 0.05;
+
+/**
+ * Waits, `secondsMax` at most, until little CPU time is used within a second. False where it was
+ * not; true at once where nobody knows.
+ */
+export async function untilAtRest(
+  cpuSeconds: () => number | undefined,
+  secondsMax: number,
+): Promise<boolean> {
+  for (let second = 0; second < secondsMax; second++) {
+    const before = cpuSeconds();
+    await pause(1000);
+    const after = cpuSeconds();
+    if (before === undefined || after === undefined || after - before < REST_SHARE) return true;
+  }
+  return false;
 }
 
 export function residentBytesOf(pid: number): number | undefined {

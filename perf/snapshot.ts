@@ -11,15 +11,7 @@ export async function downloadSnapshot(
   file: string,
 ): Promise<void> {
   while ((await ok(connection.get("/stats"))).unindexed > 0) await pause(POLL_MS);
-  const { id } = await ok(connection.send("POST", SNAPSHOTS), 202);
-  const own = `${SNAPSHOTS}/${id}`;
-  for (;;) {
-    const { status, ...rest } = await ok(connection.get(own));
-    if (status === "ready") break;
-    if (status !== "creating")
-      throw new Error(`the snapshot is ${status}: ${JSON.stringify(rest)}`);
-    await pause(POLL_MS);
-  }
+  const own = await takeSnapshot(connection);
   const answer = await fetch(`http://127.0.0.1:${port}${own}/download`);
   if (!answer.ok) throw new Error(`${own} answered ${answer.status}`);
   writeFileSync(file, new Uint8Array(await answer.arrayBuffer()));

@@ -2,16 +2,16 @@
  * `npm run soak -- --hours N`: a durable server under mixed work for hours, and a verdict. Clients
  * read, write, replace, delete and search at a steady rate and judge every answer; meanwhile snapshots
  * are taken and removed, keys are given and revoked in the file the server watches, and in the first
- * half the server is restarted now and then. What the process
- * holds is sampled all the while: in the last half, in which nothing is restarted, memory and handles
- * must stay flat. Ends with 1 when something was wrong.
+ * half the server is restarted now and then. What the process holds is sampled all the while: in
+ * the last half, in which nothing is restarted, memory and handles must stay flat. Ends with 1 when
+ * something was wrong.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { createKey } from "../src/access/keyFile.ts";
 import { type Connection, connect, ok, pause, type Server, startServer } from "../test/server.ts";
+import { numberOf, readArguments } from "./arguments.ts";
 import { seededRandom, seedFromEnvironment } from "./random.ts";
 import { takeSnapshot } from "./snapshot.ts";
 import { Client, newTally, type Tally } from "./soakWork.ts";
@@ -275,16 +275,16 @@ function judge({ tally, samples, restarts }: Soak): string[] {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      hours: { type: "string", default: "2" },
-      rate: { type: "string", default: "200" },
-      rows: { type: "string", default: "40000" },
-      json: { type: "string" },
-    },
+  const { values } = readArguments(import.meta.url, {
+    hours: { type: "string", default: "2" },
+    rate: { type: "string", default: "200" },
+    rows: { type: "string", default: "40000" },
+    json: { type: "string" },
   });
-  const seconds = Number(values.hours) * 3600;
-  const [perSecond, rows, seed] = [Number(values.rate), Number(values.rows), seedFromEnvironment()];
+  const seconds = numberOf("hours", values.hours) * 3600;
+  const perSecond = numberOf("rate", values.rate, 1);
+  const rows = numberOf("rows", values.rows, 1);
+  const seed = seedFromEnvironment();
   const about = `${rows} rows of ${DIMENSIONS} dimensions, ${perSecond} operations/s, SEED=${seed}`;
   console.log(`soak of ${values.hours} h: ${about}`);
   console.log(`${cpus().length} x ${cpus()[0]?.model}, Node ${process.versions.node}`);

@@ -9,15 +9,16 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import type { Page } from "playwright-core";
 import { chooseVariant, UNSHARED_VARIANTS } from "../../src/engine/variant.ts";
 import { readVariant } from "../../src/threads/engineFiles.ts";
 import { findChromium, launchChromium, NO_CHROMIUM } from "../../test/chromium.ts";
+import { numberOf, readArguments } from "../arguments.ts";
 import { loadSift } from "../data.ts";
 import { makeSnapshot } from "../demoBrowser.ts";
 import { distance, exactNeighbours, rowAt } from "../exact.ts";
+import { median } from "../measure.ts";
 import { BUNDLE_FOLDER, bundleBrowser, SHAPES, shapeBytes } from "./bundle.ts";
 import { EngineTrial } from "./engineTrial.ts";
 import { type Pages, sendFile, servePages } from "./pages.ts";
@@ -36,20 +37,17 @@ const RIVALS = {
   edgevec: 'export { default, EdgeVec, EdgeVecConfig } from "edgevec/edgevec.js";',
 } as const;
 
-const { values: options } = parseArgs({
-  options: {
-    rows: { type: "string", default: "20000" },
-    rounds: { type: "string", default: "3" },
-    json: { type: "string" },
-    only: { type: "string", default: "speed,rivals,open" },
-  },
+const { values: options } = readArguments(import.meta.url, {
+  rows: { type: "string", default: "20000" },
+  rounds: { type: "string", default: "3" },
+  json: { type: "string" },
+  only: { type: "string", default: "speed,rivals,open" },
 });
-const rounds = Number(options.rounds);
+const rowsMax = numberOf("rows", options.rows, 1);
+const rounds = numberOf("rounds", options.rounds, 1);
 const only = new Set(options.only.split(","));
 const results: Record<string, unknown> = {};
 
-const median = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 const whole = (value: number) => Math.round(value).toLocaleString("en");
 
 function say(name: string, line: string, figures: unknown): void {
@@ -60,7 +58,7 @@ function say(name: string, line: string, figures: unknown): void {
 function readTrial(): Trial {
   const dataset = loadSift("sift100k");
   const { dimensions } = dataset.base;
-  const count = Math.min(dataset.base.count, Number(options.rows));
+  const count = Math.min(dataset.base.count, rowsMax);
   const base = { values: dataset.base.values.subarray(0, count * dimensions), count, dimensions };
   const { queries } = dataset;
   const truth = exactNeighbours(base, queries, K, "l2");

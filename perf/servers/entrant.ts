@@ -2,10 +2,9 @@
  * A server in the comparison, from its first row to its restart: what is measured of it, in turns
  * with the others, and the median of its turns.
  */
-import { pause } from "../../test/server.ts";
 import { type Dataset, recallOf } from "../data.ts";
 import { exactNeighbours, type Rows, rowAt } from "../exact.ts";
-import { cpuSecondsOf } from "../process.ts";
+import { cpuSecondsOf, untilAtRest } from "../process.ts";
 import { startProgress } from "../progress.ts";
 import { RARE_EVERY, type ServerPeer } from "./peer.ts";
 
@@ -19,8 +18,7 @@ const RECALL_QUERIES = 500;
 const FILTERED_QUERIES = 200;
 export const ROUNDS = 3;
 const ROUND_SECONDS = 1.5;
-const QUIET_SHARE = 0.05;
-const QUIET_SECONDS_MAX = 30;
+const REST_SECONDS_MAX = 30;
 
 interface Speed {
   readonly perSecond: number;
@@ -90,7 +88,8 @@ export class Entrant {
     await peer.load(base, (rows) => progress.update((done += rows)));
     this.#rowsPerSecond = (base.count * 1000) / (performance.now() - start);
     progress.end();
-    await this.#untilQuiet();
+    // What it still does after it has called itself ready is not to burden the next one.
+    await untilAtRest(() => cpuOf(peer), REST_SECONDS_MAX);
   }
 
   /** Finds what each width gives, from the least to the one that is enough. */
@@ -178,16 +177,6 @@ export class Entrant {
       ...{ perSecond: at("perSecond"), p50Ms: at("p50Ms"), p99Ms: at("p99Ms") },
       cpuMicroseconds: hasCpu ? at("cpuMicroseconds") : null,
     };
-  }
-
-  /** What a server still does after it has called itself ready is not to burden the next one. */
-  async #untilQuiet(): Promise<void> {
-    for (let second = 0; second < QUIET_SECONDS_MAX; second++) {
-      const before = cpuOf(this.peer);
-      await pause(1000);
-      const after = cpuOf(this.peer);
-      if (before === undefined || after === undefined || after - before < QUIET_SHARE) return;
-    }
   }
 }
 
