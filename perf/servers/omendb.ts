@@ -1,4 +1,7 @@
-/** This server, durable in strict mode, over its own JSON API with default settings but ef. */
+/**
+ * This server, durable in strict mode, with default settings but ef. Rows go in as JSON with base64
+ * vectors; a query is raw float32, as Redis takes it, and its answer JSON.
+ */
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -16,6 +19,8 @@ import { type PeerStart, RARE_EVERY, type ServerPeer } from "./peer.ts";
 const BATCH_ROWS = 1000;
 const LOADERS = 4;
 const POLL_MS = 10;
+const OCTETS = { "content-type": "application/octet-stream" };
+const RARE_ONLY = `&filter=${encodeURIComponent(JSON.stringify({ rare: true }))}`;
 const PACKAGE = new URL("../../package.json", import.meta.url);
 
 export const startOmenDb: PeerStart = async (folder, clients) => {
@@ -71,9 +76,11 @@ class OmenDbPeer implements ServerPeer {
   }
 
   async search(client: number, query: Float32Array, k: number, onlyRare: boolean) {
-    const filter = onlyRare ? { rare: true } : undefined;
-    const body = { vector: Array.from(query), k, ef: this.#ef, filter, include_metadata: false };
-    const { results } = await ok(this.#connections[client]!.post("/search", body));
+    const filter = onlyRare ? RARE_ONLY : "";
+    const path = `/search?k=${k}&ef=${this.#ef}&include_metadata=false${filter}`;
+    const vector = new Uint8Array(query.buffer, query.byteOffset, query.byteLength);
+    const connection = this.#connections[client]!;
+    const { results } = await ok(connection.send("POST", path, vector, OCTETS));
     return results.map(({ id }: { id: string }) => Number(id));
   }
 
