@@ -14,6 +14,7 @@ import { type Connection, ok, pause, type Server, startServer } from "../test/se
 import { readArguments } from "./arguments.ts";
 import { type Dataset, loadSift } from "./data.ts";
 import { type Rows, rowAt } from "./exact.ts";
+import { median } from "./measure.ts";
 import { batchBody } from "./prepared.ts";
 import { cpuSecondsOf } from "./process.ts";
 import { BATCH_ROWS, K, SHELVES } from "./scenarios.ts";
@@ -92,9 +93,6 @@ function bodiesOf(queries: Rows, isFiltered: boolean): Buffer[] {
 async function searchAll(connection: Connection, bodies: readonly Buffer[]): Promise<void> {
   for (const body of bodies) await ok(connection.post("/search", body));
 }
-
-const median = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
 function report(names: readonly string[], runs: readonly (readonly [Figures, Figures])[]): void {
   const [a, b] = names;

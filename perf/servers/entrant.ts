@@ -4,6 +4,7 @@
  */
 import { type Dataset, recallOf } from "../data.ts";
 import { exactNeighbours, type Rows, rowAt } from "../exact.ts";
+import { median } from "../measure.ts";
 import { cpuSecondsOf, untilAtRest } from "../process.ts";
 import { startProgress } from "../progress.ts";
 import { RARE_EVERY, type ServerPeer } from "./peer.ts";
@@ -46,6 +47,7 @@ interface Point {
 export interface ServerResult {
   readonly name: string;
   readonly version: string;
+  readonly notes: readonly string[];
   readonly rowsPerSecond: number;
   readonly curve: readonly CurvePoint[];
   readonly points: readonly Point[];
@@ -146,7 +148,8 @@ export class Entrant {
     };
     const { count } = base;
     return {
-      ...{ name: peer.name, version: peer.version, rowsPerSecond: this.#rowsPerSecond, reasons },
+      ...{ name: peer.name, version: peer.version, notes: peer.notes ?? [], reasons },
+      rowsPerSecond: this.#rowsPerSecond,
       curve: this.#curve,
       points: RECALLS.map((target) => this.#pointAt(target)),
       filtered: { ...this.#filtered, ...this.#medianOf("filtered") },
@@ -170,8 +173,7 @@ export class Entrant {
 
   #medianOf(name: string): Speed {
     const rounds = this.rounds.get(name)!;
-    const at = (key: keyof Speed) =>
-      rounds.map((round) => round[key]!).sort((a, b) => a - b)[rounds.length >> 1]!;
+    const at = (key: keyof Speed) => median(rounds.map((round) => round[key]!));
     const hasCpu = rounds.every(({ cpuMicroseconds }) => cpuMicroseconds !== null);
     return {
       ...{ perSecond: at("perSecond"), p50Ms: at("p50Ms"), p99Ms: at("p99Ms") },

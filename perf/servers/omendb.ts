@@ -32,6 +32,10 @@ export const startOmenDb: PeerStart = async (folder, clients) => {
 class OmenDbPeer implements ServerPeer {
   readonly name = "OmenDB Server";
   readonly version: string = JSON.parse(readFileSync(PACKAGE, "utf8")).version;
+  readonly notes = [
+    "few rows with a tag are found in its column, and all of them measured",
+    "resident bytes are also the heaps of its threads, which grow with load and not with rows",
+  ];
   readonly #path: string;
   readonly #clients: number;
   #server: Server;

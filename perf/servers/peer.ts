@@ -12,6 +12,8 @@ export const EF_CONSTRUCTION = 128;
 export interface ServerPeer {
   readonly name: string;
   readonly version: string;
+  /** What a reader should know of how it works to judge its figures. */
+  readonly notes?: readonly string[];
   /** The processes whose time is counted; none where it runs on another machine. */
   readonly pids: readonly number[];
   /** Writes all rows, durably, and resolves when they are fully indexed. */

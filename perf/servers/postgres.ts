@@ -86,6 +86,7 @@ async function backendOf(link: PgClient): Promise<number> {
 
 class PostgresPeer implements ServerPeer {
   readonly name = "pgvector hnsw";
+  readonly notes = ["the tag has an index, and the rows that it names are all measured"];
   readonly version: string;
   pids: readonly number[] = [];
   readonly #connect: () => Promise<PgClient[]>;

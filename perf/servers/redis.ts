@@ -37,6 +37,10 @@ export const startRedis: PeerStart = async (_folder, clients) => {
 class RedisPeer implements ServerPeer {
   readonly name = "Redis vector sets, f32";
   version = "unknown";
+  readonly notes = [
+    `a filter is tried on each row of a walk, ${FILTER_EF_TIMES} times its width at most`,
+    "in memory while it is measured; its file is written when it is asked to",
+  ];
   pids: readonly number[] = [];
   readonly #url: URL;
   readonly #clients: number;

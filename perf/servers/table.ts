@@ -15,8 +15,9 @@ export function describeServers({ about, results, absent }: ServersData, k: numb
   const reasons = results.flatMap((result) =>
     Object.entries(result.reasons).map(([what, why]) => `${result.name}, ${what}: ${why}`),
   );
+  const notes = results.flatMap(({ name, notes }) => notes.map((note) => `${name}: ${note}`));
   const missing = Object.entries(absent).map(([name, why]) => `${name} was not run: ${why}`);
-  return [...lines, "", ...reasons, ...missing].join("\n").trimEnd();
+  return [...lines, "", ...reasons, ...notes, ...missing].join("\n").trimEnd();
 }
 
 function searchesAt(results: readonly ServerResult[], target: number): string[] {
