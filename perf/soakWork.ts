@@ -3,7 +3,7 @@
  * that a plain map says at any moment what the server must answer. Every answer is judged; what was
  * wrong is kept in words.
  */
-import type { Connection } from "../test/server.ts";
+import { type Connection, ok } from "../test/server.ts";
 import type { Random } from "./random.ts";
 
 export interface Tally {
@@ -26,6 +26,7 @@ interface Known {
 
 const WRONG_MAX = 100;
 const BATCH_ROWS_MAX = 20;
+const COPY_ROWS = 500;
 const SPREAD = 0.4;
 
 export const newTally = (): Tally => ({
@@ -85,6 +86,28 @@ export class Client {
     } else if (body.vector.some((value: number, at: number) => value !== known.vector[at])) {
       this.#blame(`read ${id}: another vector than was written`);
     }
+  }
+
+  /** Writes all of its rows into another collection. */
+  async copy(connection: Connection, collection: string): Promise<void> {
+    const rows = [...this.rows];
+    for (let at = 0; at < rows.length; at += COPY_ROWS) {
+      const vectors = rows
+        .slice(at, at + COPY_ROWS)
+        .map(([id, { vector }]) => ({ id, vector: Array.from(vector) }));
+      await ok(connection.post(`${collection}/vectors/batch`, { vectors }));
+    }
+  }
+
+  /** How many of its rows are not the first that a search for their own vector finds. */
+  async missed(connection: Connection, collection: string): Promise<number> {
+    let missed = 0;
+    for (const { vector } of this.rows.values()) {
+      const body = { vector: Array.from(vector), k: 10 };
+      const { results } = await ok(connection.post(`${collection}/search`, body));
+      if (results[0]?.distance !== 0) missed++;
+    }
+    return missed;
   }
 
   async #write(connection: Connection): Promise<void> {
