@@ -24,7 +24,6 @@ export {
   isStillVisible,
   pin,
   pinColumn,
-  putColumns,
   runColumns,
   scan,
   scanPassing,

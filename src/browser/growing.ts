@@ -6,9 +6,7 @@ import { Columns } from "../engine/columns.ts";
 import { PAGES_MAX } from "../engine/memory.ts";
 import { formatShard } from "../engine/shard.ts";
 import { OmenError } from "../errors.ts";
-import { capacityFor, type PageRoom, pagesOf, refusal } from "./room.ts";
-
-const GROWTH = 1.3;
+import { capacityFor, GROWTH, type PageRoom, pagesOf, refusal } from "./room.ts";
 
 /** What a shard must hold; the rest of its room is for rows to come. */
 export interface Load {

@@ -122,6 +122,7 @@ async function load(
   const { parts } = await loadImage(image, {
     ...{ variant, workers: WORKERS, pause: pauseOfPage(), shardRows: Number.MAX_SAFE_INTEGER },
     reserve: (settings, sizes) => room.reserve(settings, sizes),
+    enlarge: (memory) => room.enlarge(memory),
   });
   return parts;
 }

@@ -14,6 +14,8 @@ import { OmenError } from "../errors.ts";
 export const ROWS_MIN = 4096;
 /** A shard is made for so many times the rows that are there. */
 const HEAD_ROOM = 1.25;
+/** What turned out to be too small is made so many times larger. */
+export const GROWTH = 1.3;
 /** What threads need of a shard to search it, each. */
 const WORKER_BYTES = 2 * 1024 * 1024;
 const SHARD_BYTES = 1024 * 1024;
@@ -61,6 +63,13 @@ export class PageRoom {
       rows: SHARD_BYTES + capacity * ID_BYTES + records,
       columns: COLUMNS_BYTES + Math.max(columnBytes * HEAD_ROOM, capacity * COLUMN_BYTES),
     };
+  }
+
+  /** A larger one than a memory that was too small. Throws OmenError MEMORY_LIMIT. */
+  enlarge({ buffer }: WebAssembly.Memory): WebAssembly.Memory {
+    const pages = pagesOf(buffer.byteLength * GROWTH);
+    if (buffer.byteLength / PAGE_BYTES >= pages) throw refusal(pages);
+    return this.reservePages(pages);
   }
 
   reservePages(pages: number): WebAssembly.Memory {

@@ -3,8 +3,8 @@
  * and checked before anyone sees them. Where the image comes from (a file, an upload, a page's
  * fetch) is the caller's business, and so is whether memory is shared.
  *
- * All is used as it lies. Only where a memory is too small for the columns as they are, those are
- * put again from the rows' metadata.
+ * All is used as it lies. Only where a memory is too small for the columns as they are, they get a
+ * larger one, or where all memories have one size, are put again from the rows' metadata.
  */
 import * as L from "../../assembly/layout.ts";
 import { Columns } from "../engine/columns.ts";
@@ -40,6 +40,8 @@ export interface Surroundings {
   pause(): Promise<void>;
   /** Untouched memories for a shard; at their full size where it is left out. */
   reserve?(settings: CollectionSettings, sizes: ShardSizes): ShardMemories;
+  /** A larger memory in place of one that turned out to be too small; with `reserve`. */
+  enlarge?(memory: WebAssembly.Memory): WebAssembly.Memory;
 }
 
 /** Bytes that a shard has in the image. */
@@ -80,16 +82,26 @@ export async function loadImage(image: OpenedImage, around: Surroundings): Promi
       records: regionBytes(image, `${prefix}heap`),
       lanes: regionBytes(image, `${prefix}lanes`),
     };
-    const { vectors, rows: rowsMemory, columns } = reserve(settings, sizes);
+    const memories = reserve(settings, sizes);
+    const { vectors, rows: rowsMemory } = memories;
+    let { columns } = memories;
     const wanted = shardSettings(settings, workers, shardRows);
     const beside = async (shard: Shard, headsRead: Promise<void>) => {
       const slots = slotsOf(shard);
       const { capacity } = shard;
       const { schema } = settings;
       const wantedColumns = { ...options, ...slots, capacity, workers, schema, headsRead };
+      const loadFitting = async () => {
+        let isLoaded = await loadColumns(variant, columns, wantedColumns);
+        while (!isLoaded && around.enlarge !== undefined) {
+          columns = around.enlarge(columns);
+          isLoaded = await loadColumns(variant, columns, wantedColumns);
+        }
+        return isLoaded;
+      };
       const [rows, isLoaded] = await together([
         loadRows(variant, rowsMemory, capacity, slots, headsRead, options),
-        loadColumns(variant, columns, wantedColumns),
+        loadFitting(),
       ]);
       if (!isLoaded) await putColumns(new Columns(variant, columns, 0), slots, rows, pause);
     };

@@ -4,7 +4,7 @@
  * threads, and a file may be hostile: assembly/columns/check.ts tries what it brings.
  *
  * A memory that is smaller than the one that the image was taken of (a page has such) may have no
- * room for all of it. Then false is answered, and the columns are to be put again from the rows.
+ * room for all of it. Then false is answered, before anything is read but the header.
  */
 import * as C from "../../assembly/columns.ts";
 import { OmenError } from "../errors.ts";
