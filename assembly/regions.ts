@@ -51,7 +51,7 @@ function span(capacity: u64, place: bool): u64 {
   const deadBase = align(bitmapBase + bitmapStride * h.workers, 4096);
   const doomedBase = align(deadBase + bitmapStride, 4096);
   const reachBase = align(doomedBase + bitmapStride, 4096);
-  const dirtyBase = align(reachBase + 3 * bitmapStride, 4096);
+  const dirtyBase = align(reachBase + 7 * bitmapStride, 4096);
   const codesBase = align(dirtyBase + 2 * <u64>h.dirtyStride, 4096);
   const finesBase = align(codesBase + capacity * h.codeStride, 4096);
   const rowsBase = align(finesBase + (capacity * h.codeBytes) / 2, 4096);

@@ -15,6 +15,7 @@ import { relink } from "./relink";
 import { dueAt, isMet, metAt, setMet, spreadAt } from "./marks";
 import { slotIn } from "./pool";
 import { entry } from "./search";
+import { forgetLinks, noteLink } from "./thin";
 
 // @ts-ignore: decorator
 @inline
@@ -34,6 +35,7 @@ export function noteDue(budget: u32): bool {
     store<u64>(dueAt(word), bits);
     store<u64>(metAt(word), 0);
     store<u64>(spreadAt(word), 0);
+    forgetLinks(word);
   }
   store<u32>(L.HEADER_REPAIR_CURSOR, word);
   if (word < end) return false;
@@ -73,9 +75,12 @@ export function spread(budget: u32): bool {
 function spreadFrom(slot: u32, word: u32, end: u32): void {
   const list = Row.listOf(slot, 0);
   const count = min<u32>(Row.countOf(list), Row.degreeMax(0));
+  const lives = !Row.hasDied(slot);
   for (let i: u32 = 0; i < count; i++) {
     const other = Row.linkAt(list, i);
-    if (other >> 6 >= end || isMet(other)) continue;
+    if (other >> 6 >= end) continue;
+    if (lives) noteLink(other);
+    if (isMet(other)) continue;
     setMet(other);
     if (other >> 6 < word) store<u32>(L.HEADER_REPAIR_AGAIN, 1);
   }

@@ -8,6 +8,7 @@
  *   GRACE     wait until no walk stands on a doomed row any more
  *   CONFIRM   give their upper units back and hand the slots to the writer (slots.takeFreed)
  *   NOTE, SPREAD, TIE   find living rows that cannot be reached, and tie them in (reach.ts)
+ *   THICKEN   rows that few links lead to get more (thin.ts)
  *
  * One linker at a time takes a step, under the repair lock; only a sweep is shared. Where it stands
  * is in the header, so a pass survives the thread that drove it.
@@ -22,6 +23,7 @@ import { slotIn } from "./pool";
 import { noteDue, spread, tieNext } from "./reach";
 import { entry } from "./search";
 import { sweep } from "./sweep";
+import { thicken } from "./thin";
 import { giveUnits } from "./upper";
 
 const IDLE: u32 = 0;
@@ -33,6 +35,7 @@ export const CONFIRM: u32 = 5;
 const NOTE: u32 = 6;
 const SPREAD: u32 = 7;
 const TIE: u32 = 8;
+const THICKEN: u32 = 9;
 
 /** What a step says: nothing to do, done some, or held up by a walk or by another linker. */
 const REST: u32 = 0;
@@ -155,8 +158,10 @@ function step(worker: Worker, budget: u32, now: u32): u32 {
       if (spread(budget * LIGHT)) enter(TIE);
       return WORKED;
     }
-    default:
+    case TIE:
       return tie(worker, now);
+    default:
+      return thicken(worker, budget, budget) ? end(now) : WORKED;
   }
 }
 
@@ -170,7 +175,8 @@ function tie(worker: Worker, now: u32): u32 {
   const round = load<u32>(L.HEADER_REACH_ROUND) + 1;
   store<u32>(L.HEADER_REACH_ROUND, round);
   if (load<u32>(L.HEADER_RELINKED) == 0 || round >= ROUNDS_MAX) {
-    return end(now);
+    enter(THICKEN);
+    return WORKED;
   }
   enter(NOTE);
   return WORKED;

@@ -48,6 +48,8 @@ const UNMEASURED: readonly (readonly [target: number, ef: number])[] = [
   [1, 768],
 ];
 const LEAST_MISS = 1e-5;
+/** By which factor rows may have grown in number since they were measured. */
+const OUTGROWN = 1.5;
 
 export interface Point {
   readonly recall: number;
@@ -110,17 +112,27 @@ export class Calibration {
     Atomics.store(this.#words, CALIBRATOR, 0);
   }
 
-  aim(target: number, k: number): Aim {
+  aim(target: number, k: number, live: number): Aim {
     const { curves } = this;
     if (target >= 1) return { ef: undefined, estimate: exactly(target) };
-    if (curves === undefined) {
-      const [, ef] = UNMEASURED.find(([bar]) => target <= bar)!;
-      return { ef: Math.ceil(ef * Math.max(1, k / 10)), estimate: { target, sample: 0 } };
-    }
+    if (curves === undefined) return { ef: unmeasured(target, k), estimate: { target, sample: 0 } };
     const ef = widthFor(curves, target, k);
     if (ef === undefined) return { ef, estimate: exactly(target) };
+    if (isOutgrown(curves, live)) {
+      return { ef: Math.max(ef, unmeasured(target, k)), estimate: { target, sample: 0 } };
+    }
     return { ef, estimate: { target, sample: curves.samples, ...estimateAt(curves, ef, k) } };
   }
+}
+
+/** Curves of fewer rows promise too much: more rows are harder to search. */
+export function isOutgrown({ rows }: Curves, live: number): boolean {
+  return live > OUTGROWN * rows;
+}
+
+function unmeasured(target: number, k: number): number {
+  const [, ef] = UNMEASURED.find(([bar]) => target <= bar)!;
+  return Math.ceil(ef * Math.max(1, k / 10));
 }
 
 /** The exact scan needs no sample. */

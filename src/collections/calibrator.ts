@@ -2,16 +2,17 @@
  * Measures a collection's recall by itself, in the background: linkers take a step of it whenever
  * they have nothing else to do, one linker at a time.
  *
- * It begins when there are no curves yet, or when a fifth of the rows has come or gone since; then
- * it rests a hundred times as long as it took, so that it never takes more than one core in a
- * hundred, and an idle collection nothing at all. It ends when the error is small where targets
- * lie, or when it has taken long enough.
+ * It begins when there are no curves yet, when the collection has outgrown them, or when a fifth of
+ * the rows has come or gone since; for that it rests a hundred times as long as it took, so that it
+ * never takes more than one core in a hundred, and an idle collection nothing at all. It ends when
+ * the error is small where targets lie, or when it has taken long enough.
  */
 import {
   CURVES,
   type Curves,
   EF_MEASURED_MAX,
   EFS,
+  isOutgrown,
   type Point,
   TOOK_MS_MAX,
 } from "./calibration.ts";
@@ -100,7 +101,8 @@ export class Calibrator {
     if (curves !== undefined) {
       const changed = collection.changes - curves.changes;
       if (changed < CHANGED_SHARE * curves.rows) return false;
-      if (nowMs - curves.measuredAtMs < REST_FACTOR * curves.tookMs) return false;
+      const isResting = nowMs - curves.measuredAtMs < REST_FACTOR * curves.tookMs;
+      if (isResting && !isOutgrown(curves, live)) return false;
     }
     if (!calibration.tryBegin(collection.thread.worker)) return false;
     this.#sums = CURVES.map(() => EFS.map(() => new Sum()));

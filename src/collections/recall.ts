@@ -50,7 +50,7 @@ function reportOf(
   const { curves } = calibration;
   const { dimensions } = settings;
   const targets = TARGETS.map((target) => {
-    const { ef } = calibration.aim(target, k);
+    const { ef } = calibration.aim(target, k, live);
     if (ef === undefined) return { target, ef };
     const question = { k, ef, exact: false, filtered: false, live, matching: live };
     const { strategy, ef: width } = plan({ ...question, dimensions });

@@ -67,7 +67,8 @@ async function searchAt(
   const matched = query.filter && (await collection.matcher.match(query.filter));
   const matching = matched ? matched.count : collection.live;
   const target = query.ef === undefined ? query.recallTarget : undefined;
-  const aim = target === undefined ? undefined : collection.calibration.aim(target, query.k);
+  const aim =
+    target === undefined ? undefined : collection.calibration.aim(target, query.k, collection.live);
   const course: Course = {
     query,
     snapshot,

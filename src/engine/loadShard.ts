@@ -43,7 +43,7 @@ const KEPT = [
  * Where a repair goes on, by the phase (assembly/graph/repair.ts) it was in: walks and bitmaps of
  * the process that was are gone, so a sweep begins anew, and so does the look for lost rows.
  */
-const RESUMED = [0, 1, 2, 2, 5, 5, 6, 6, 6];
+const RESUMED = [0, 1, 2, 2, 5, 5, 6, 6, 6, 6];
 /** No sweep is under way, as repair.ts says it. */
 const SWEEP_OVER = 0xffff0000;
 

@@ -99,7 +99,7 @@ describe(`recall, seed ${SEED}`, () => {
 
   it("widens with k, between the curves and beyond them", () => {
     const { calibration } = alone.collection;
-    const widths = [1, 3, 10, 30, 100, 200].map((k) => calibration.aim(0.9, k).ef!);
+    const widths = [1, 3, 10, 30, 100, 200].map((k) => calibration.aim(0.9, k, ROWS).ef!);
     for (const [index, ef] of widths.entries()) {
       if (index > 0) expect(ef, `${widths}`).to.be.at.least(widths[index - 1]!);
     }
@@ -146,6 +146,18 @@ describe(`recall, seed ${SEED}`, () => {
     expect(collection.calibration.curves!.measuredAtMs).to.equal(rested);
   });
 
+  it("is measured again at once when there are half as many rows again", async () => {
+    const more = noise(Math.ceil(1.6 * ROWS), SEED);
+    const grown = await Alone.open(2 * ROWS, { dimensions: DIMENSIONS });
+    await put(grown, more, 0, ROWS);
+    calibrate(grown);
+    const { calibrator, calibration } = grown.collection;
+    const { measuredAtMs } = calibration.curves!;
+    await put(grown, more, ROWS, more.count);
+    expect(calibrator.step(measuredAtMs + 1)).to.equal(true);
+    calibrator.rest();
+  });
+
   it("can be asked for before anybody has measured it, and where all rows are compared", async () => {
     const small = await Alone.open(1000, { dimensions: DIMENSIONS });
     const few = Math.floor(EXACT_COMPONENTS / DIMENSIONS / 20);
@@ -154,8 +166,8 @@ describe(`recall, seed ${SEED}`, () => {
     const options = { exact: false, recallTarget: 0.95 };
     const { explanation } = await small.search(rowAt(queries, 0), options);
     expect(explanation).to.include({ strategy: "exact", matching: few });
-    expect(small.collection.calibration.aim(0.95, K).estimate).to.include({ sample: 0 });
-    expect(small.collection.calibration.aim(0.95, K).ef).to.be.at.least(96);
+    expect(small.collection.calibration.aim(0.95, K, few).estimate).to.include({ sample: 0 });
+    expect(small.collection.calibration.aim(0.95, K, few).ef).to.be.at.least(96);
   });
 
   it("of clustered rows costs no more than the least width gives", async function () {
@@ -166,6 +178,11 @@ describe(`recall, seed ${SEED}`, () => {
     const calm = await Alone.open(20_000, { dimensions: 32 });
     await put(calm, easy.base, 0, easy.base.count);
     calibrate(calm);
-    expect(calm.collection.calibration.aim(0.9, K).ef).to.be.below(30);
+    const { calibration } = calm.collection;
+    expect(calibration.aim(0.9, K, easy.base.count).ef).to.be.below(30);
+    // What few rows have shown is not trusted for many.
+    const { ef, estimate } = calibration.aim(0.9, K, 2 * easy.base.count);
+    expect(ef).to.be.at.least(64);
+    expect(estimate).to.deep.equal({ target: 0.9, sample: 0 });
   });
 });
