@@ -9,7 +9,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { delimiter, join } from "node:path";
 import { build } from "esbuild";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 const INSTALL_MS = 300_000;
@@ -42,9 +42,19 @@ function onPath(): string | undefined {
   });
 }
 
+// Without a sandbox, because in containers root has none; it loads only our own pages.
+const ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"];
+
 export function launchChromium(executablePath: string): Promise<Browser> {
-  // Without a sandbox, because in containers root has none; it loads only our own pages.
-  return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+  return chromium.launch({ executablePath, args: ARGUMENTS });
+}
+
+/**
+ * With a profile of its own in a folder, as people have one: in any other context what an origin
+ * keeps lies in another process's memory, and is read from there.
+ */
+export function launchKeeping(executablePath: string, folder: string): Promise<BrowserContext> {
+  return chromium.launchPersistentContext(folder, { executablePath, args: ARGUMENTS });
 }
 
 /** An origin of its own with one empty page that runs the module. */

@@ -13,7 +13,7 @@ import { build } from "esbuild";
 import type { Page } from "playwright-core";
 import { chooseVariant, UNSHARED_VARIANTS } from "../../src/engine/variant.ts";
 import { readVariant } from "../../src/threads/engineFiles.ts";
-import { findChromium, launchChromium, NO_CHROMIUM } from "../../test/chromium.ts";
+import { findChromium, launchChromium, launchKeeping, NO_CHROMIUM } from "../../test/chromium.ts";
 import { numberOf, readArguments } from "../arguments.ts";
 import { loadSift } from "../data.ts";
 import { makeSnapshot } from "../demoBrowser.ts";
@@ -302,8 +302,9 @@ async function main(): Promise<void> {
       await pages.close();
     }
     if (only.has("open")) {
-      const context = await browser.newContext();
+      const context = await launchKeeping(program, join(folder, "profile"));
       await measureOpening(() => context.newPage(), folder);
+      await context.close();
     }
     if (options.json) writeFileSync(options.json, `${JSON.stringify(results, undefined, 2)}\n`);
   } finally {

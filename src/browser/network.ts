@@ -16,6 +16,7 @@ export interface Download {
 
 /** What the first request asks for: the head, and with small files everything. */
 const FIRST_BYTES = 1024 * 1024;
+const RUN_BYTES = 4 * 1024 * 1024;
 
 /** Throws OmenError with what the address answered, NOT_FOUND where it was 404. */
 export async function openNetwork(url: URL, options: Download = {}): Promise<ByteSource> {
@@ -37,6 +38,7 @@ export async function openNetwork(url: URL, options: Download = {}): Promise<Byt
   return {
     name: url.href,
     size,
+    runBytes: RUN_BYTES,
     async read(offset, target) {
       if (offset + target.length <= first.length) {
         target.set(first.subarray(offset, offset + target.length));
@@ -47,11 +49,21 @@ export async function openNetwork(url: URL, options: Download = {}): Promise<Byt
       if (part.status !== 206) {
         throw new OmenError("CORRUPT_FILE", `${url}: asked for ${range}, got the whole file`);
       }
-      const bytes = new Uint8Array(await part.arrayBuffer());
-      target.set(bytes.subarray(0, target.length));
-      return Math.min(bytes.length, target.length);
+      return await pour(part, target);
     },
   };
+}
+
+/** What comes is put where it belongs as it comes. */
+async function pour({ body }: Response, target: Uint8Array): Promise<number> {
+  let at = 0;
+  const reader = body!.getReader();
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    const bytes = read.value.subarray(0, target.length - at);
+    target.set(bytes, at);
+    at += bytes.length;
+  }
+  return at;
 }
 
 async function whole(response: Response, { onBytes }: Download): Promise<Blob> {

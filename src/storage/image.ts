@@ -20,7 +20,7 @@ import {
 } from "./head.ts";
 import { corrupt } from "./replace.ts";
 
-/** Runs of chunks of one section that are read at the same time, and how long one is. */
+/** Runs of chunks of one section that are read at the same time, and how long one is by itself. */
 const READS_AT_ONCE = 4;
 const RUN_CHUNKS = 16;
 
@@ -31,6 +31,8 @@ export interface ByteSource {
   /** What errors call it. */
   readonly name: string;
   readonly size: number;
+  /** What is best read at once, where that is more than usual: each read costs a round trip. */
+  readonly runBytes?: number;
   /** Fills `target` from `offset`; answers the bytes read, fewer only where the source ends. */
   read(offset: number, target: Uint8Array): Promise<number>;
   close?(): Promise<void>;
@@ -121,10 +123,12 @@ export class Image {
     }
     let next = 0;
     const count = chunkCount(section.length);
+    const { runBytes = 0 } = this.source;
+    const runChunks = Math.max(RUN_CHUNKS, Math.floor(runBytes / CHUNK_BYTES));
     const reader = async () => {
       while (next < count) {
         const first = next;
-        next = Math.min(first + RUN_CHUNKS, count);
+        next = Math.min(first + runChunks, count);
         await this.#loadRun(section, [first, next], target, sum);
       }
     };
