@@ -15,6 +15,8 @@
  *   16,896 | 256       | block  | the folded bytes; at start, zeros follow them
  *   17,152 | 32 x 8    | pivots | remainder and column, by the remainder's highest bit
  */
+import { pick } from "./kernels/codes";
+
 const POLYNOMIAL: u32 = 0x82f63b78;
 const FOLDS: usize = 16384;
 const BLOCK: usize = 16896;
@@ -146,7 +148,7 @@ function storeImage(table: usize, bit: u32, image: u32): void {
 // @ts-ignore: decorator
 @inline
 function mapNibble(folds: usize, index: usize, nibble: v128): v128 {
-  return i8x16.swizzle(v128.load(folds + (index << 4)), nibble);
+  return pick(v128.load(folds + (index << 4)), nibble);
 }
 
 /** What two of the eight nibbles give to byte `out`. */

@@ -24,7 +24,7 @@ import * as Slots from "./slots";
 import * as Tail from "./tail";
 import { Worker } from "./worker";
 
-export { checkIds, checkMetadata } from "./stored";
+export { tryFree, tryIds, tryIndex, tryRecords } from "./trial";
 export { adoptEntries, adoptTables, beginEntries, checkChunk } from "./columns/check";
 export { pinColumn } from "./columns/read";
 export { formatColumns } from "./columns/regions";

@@ -232,3 +232,37 @@ export const FAULT_FREE = 16;
 export const FAULT_COMPONENT = 17;
 export const FAULT_UPPER_TWICE = 18;
 export const FAULT_FLAGS = 19;
+
+// What a shard's ids and metadata are tried by when they come from a file, in bytes from wherever
+// the host puts it in their memory. trial.ts draws it; it begins with the words heap, records,
+// table, index, units of the heap, slots, positions, places of the index less one, then where the
+// maps lie: a bit a slot, a row is there; a bit a slot, it is live and no id has claimed it yet; a
+// bit for each unit of firstUnit..endUnit of the heap, something has claimed it.
+export const TRIAL_FIRST_UNIT = 44;
+export const TRIAL_END_UNIT = 48;
+export const TRIAL_PROBES_LEFT = 52;
+/** Counted on the way. */
+export const TRIAL_LIVE = 56;
+export const TRIAL_FILLED = 60;
+export const TRIAL_FREE_RECORDS = 64;
+/** The slot, position or size class that is wrong. */
+export const TRIAL_PLACE = 68;
+/** Bytes, as float64. */
+export const TRIAL_ID_BYTES = 72;
+export const TRIAL_METADATA_BYTES = 80;
+export const TRIAL_FREE_BYTES = 88;
+export const TRIAL_SEED = 96;
+export const TRIAL_BYTES = 128;
+
+// What the trial may find.
+export const TRIAL_SOUND = 0;
+export const TRIAL_NO_RECORD = 1;
+export const TRIAL_RECORD_OUTSIDE = 2;
+export const TRIAL_RECORD_HEADER = 3;
+export const TRIAL_RECORD_OVERLAP = 4;
+export const TRIAL_FREE_RECORD = 5;
+export const TRIAL_POSITION = 6;
+export const TRIAL_INDEX_ENTRY = 7;
+export const TRIAL_NOT_FOUND = 8;
+export const TRIAL_METADATA = 9;
+export const TRIAL_ID = 10;

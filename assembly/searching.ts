@@ -8,8 +8,6 @@ export {
   adoptTables,
   beginEntries,
   checkChunk,
-  checkIds,
-  checkMetadata,
   checkRows,
   checkState,
   countPassing,
@@ -34,5 +32,9 @@ export {
   squaredCoarse,
   squaredCodes,
   tailLength,
+  tryFree,
+  tryIds,
+  tryIndex,
+  tryRecords,
   workerBase,
 } from "./index";

@@ -1,63 +1,16 @@
 /**
- * Ids and metadata that come from a file, tried where they lie in the memory of a shard's rows
- * (src/collections/rows.ts draws it, src/storage/frame.ts a record): ids are UTF-8 and stand under
- * their own hashes, metadata is a JSON object as one that came in by a request is. The host has
- * seen to it that every record lies inside the heap.
+ * What ids and metadata say that come from a file: ids are UTF-8 and have a hash, metadata is a
+ * JSON object as one that came in by a request is. Where they lie is tried in trial.ts.
  */
 import { DEPTH_MAX } from "./desk";
 import { hexUnit, plainEscape } from "./json/text";
 import { isSpace } from "./json/tokens";
-import { NO_SLOT } from "./layout";
 import { digitAt } from "./numbers";
 
-const RECORD_METADATA_BYTES: usize = 4;
-const RECORD_ID: usize = 8;
 const ASCII: u64 = 0x8080808080808080;
 
-// @ts-ignore: decorator
-@inline
-function recordOf(heap: usize, records: usize, slot: u32): usize {
-  const place = load<u32>(records + (<usize>slot << 2));
-  return place == 0 ? 0 : heap + (<usize>(place - 1) << 3);
-}
-
-/** The first of the positions from..to whose id is not text or has another hash; `to` for none. */
-export function checkIds(
-  heap: usize,
-  records: usize,
-  table: usize,
-  from: u32,
-  to: u32,
-  seed: u32,
-): u32 {
-  for (let position = from; position < to; position++) {
-    const entry = table + (<usize>position << 3);
-    const slot = load<u32>(entry);
-    if (slot == NO_SLOT) continue;
-    const record = recordOf(heap, records, slot);
-    if (record == 0) return position;
-    const bytes = <u32>load<u16>(record);
-    const id = record + RECORD_ID;
-    if (hashId(id, bytes, seed) != load<u32>(entry, 4) || !isText(id, id + bytes)) return position;
-  }
-  return to;
-}
-
-/** The first of the slots from..to whose metadata is no JSON object; `to` for none. */
-export function checkMetadata(heap: usize, records: usize, from: u32, to: u32): u32 {
-  for (let slot = from; slot < to; slot++) {
-    const record = recordOf(heap, records, slot);
-    if (record == 0) continue;
-    const bytes = load<u32>(record, RECORD_METADATA_BYTES);
-    if (bytes == 0) continue;
-    const start = record + RECORD_ID + <usize>load<u16>(record);
-    if (!isText(start, start + bytes) || !isObject(start, start + bytes)) return slot;
-  }
-  return to;
-}
-
 /** As src/collections/hash.ts. */
-function hashId(id: usize, bytes: u32, seed: u32): u32 {
+export function hashId(id: usize, bytes: u32, seed: u32): u32 {
   let hash = seed;
   let at = id;
   let left = bytes;
@@ -79,7 +32,7 @@ function mixBlock(block: u32): u32 {
 }
 
 /** Whether bytes are UTF-8, as the standard's table of well-formed sequences has it. */
-function isText(from: usize, end: usize): bool {
+export function isText(from: usize, end: usize): bool {
   let at = from;
   while (at < end) {
     if (at + 8 <= end && (load<u64>(at) & ASCII) == 0) {
@@ -104,7 +57,7 @@ function isText(from: usize, end: usize): bool {
 }
 
 /** Whether text is one JSON object, no deeper than a body may be. */
-function isObject(from: usize, end: usize): bool {
+export function isObject(from: usize, end: usize): bool {
   let at = spaceEnd(from, end);
   if (!stands(at, end, 0x7b)) return false;
   // One bit for each level that is open: 1 an object, 0 an array.

@@ -7,6 +7,7 @@ import * as C from "../assembly/columns.ts";
 import * as L from "../assembly/layout.ts";
 import { compileFilter } from "../src/collections/filter.ts";
 import { loadImage } from "../src/collections/loading.ts";
+import { CLASSES } from "../src/collections/records.ts";
 import { OmenError } from "../src/errors.ts";
 import { readImage } from "../src/storage/image.ts";
 import { writeImage } from "../src/storage/imaging.ts";
@@ -98,22 +99,60 @@ const CHANGES: Record<string, [RegExp, Change]> = {
     /its flags are none/,
     (image) => image.set("rows", L.ROW_FLAGS, image.u32("rows", L.ROW_FLAGS) | 0x8000),
   ],
+  "a free slot that is on its way back too": [
+    /a row's death and its bit among the dead disagree \(slot 7,/,
+    (image) => {
+      freeSlot(image, 7);
+      const head = 7 * ROW_STRIDE;
+      image.set("rows", head + L.ROW_DEATH, 1);
+      image.set("rows", head + L.ROW_FLAGS, L.FLAG_CONFIRMED);
+      image.bytes[image.at("doomed")]! |= 1 << 7;
+    },
+  ],
+  "a free slot that is in the graph": [
+    /a row outside of the graph has links, or its flags are none \(slot 7,/,
+    (image) => freeSlot(image, 7),
+  ],
+  "a slot on its way back that is in the graph": [
+    /a row outside of the graph has links, or its flags are none \(slot 7,/,
+    (image) => {
+      image.set("rows", 7 * ROW_STRIDE + L.ROW_DEATH, 1);
+      image.set("rows", 7 * ROW_STRIDE + L.ROW_FLAGS, L.FLAG_LINKED | L.FLAG_CONFIRMED);
+      image.bytes[image.at("doomed")]! |= 1 << 7;
+      image.bytes[image.at("dead")]! |= 1 << 7;
+    },
+  ],
+  "a living row that is on its way back": [
+    /a row outside of the graph has links, or its flags are none \(slot 7,/,
+    (image) => image.set("rows", 7 * ROW_STRIDE + L.ROW_FLAGS, L.FLAG_CONFIRMED),
+  ],
+  "a dead row that is not there": [
+    /400 live rows, 0 dead ones and 0 on their way back are not as counted$/,
+    (image) => image.set("header", L.HEADER_DEAD, 1),
+  ],
+  "texts that end in a word": [
+    /texts end in a word$/,
+    (image) => {
+      const used = image.u32("columns", C.COLUMNS_TEXTS_USED);
+      image.set("columns", C.COLUMNS_TEXTS_USED, used - 2);
+    },
+  ],
   "an id under another's hash": [
-    /has not the hash of an id that is text/,
+    /no id that is text has that hash: position \d+$/,
     (image) => {
       const id = image.find("heap", "row-100");
       image.bytes[image.at("heap", id + 6)]! ^= 1;
     },
   ],
   "metadata that is no JSON": [
-    /its metadata is no JSON object/,
+    /metadata is no JSON object: slot \d+$/,
     (image) => {
       const quote = image.find("heap", '"kind":');
       image.bytes[image.at("heap", quote)] = 0x27;
     },
   ],
   "metadata that is JSON and no object": [
-    /its metadata is no JSON object/,
+    /metadata is no JSON object: slot \d+$/,
     (image) => {
       const start = image.find("heap", '{"kind":"k1","n":11}');
       image.bytes.set(new TextEncoder().encode('["kind","k1","n",11]'), image.at("heap", start));
@@ -148,6 +187,60 @@ const CHANGES: Record<string, [RegExp, Change]> = {
       const palette = 1 * C.PALETTE_BYTES + C.PALETTE_LANES + 8;
       image.set("palettes", palette, 0x7fffffff);
       image.set("palettes", palette + 4, C.TAG_TEXT);
+    },
+  ],
+  "a row without a record": [/no record of slot 7$/, (image) => image.set("records", 4 * 7, 0)],
+  "a record that begins outside the heap": [
+    /a record outside the heap: slot 7$/,
+    (image) => image.set("records", 4 * 7, 0x7fffffff),
+  ],
+  "a record that ends outside the heap": [
+    /a record outside the heap: slot \d+$/,
+    (image) => {
+      const { length } = sectionsOf(image.bytes).find(({ name }) => name === "s0.heap")!;
+      const last = Array.from({ length: ROWS }, (_, slot) => image.u32("records", 4 * slot));
+      const record = (Math.max(...last) - 1) * 8;
+      expect(length - record, "the last record").to.be.below(4096);
+      image.set("heap", record + 4, 4096);
+    },
+  ],
+  "a record without an id": [
+    /no record has such a header: slot 7$/,
+    (image) => {
+      const record = (image.u32("records", 4 * 7) - 1) * 8;
+      image.set("heap", record, image.u32("heap", record) & 0xffff0000);
+    },
+  ],
+  "two rows with one record": [
+    /two records overlap: slot 8$/,
+    (image) => image.set("records", 4 * 8, image.u32("records", 4 * 7)),
+  ],
+  "a free record that is a row's": [
+    /no record can be free there: place \d+$/,
+    (image) => image.set("store", 4 * CLASSES, image.u32("records", 4 * 7)),
+  ],
+  "two ids with one row": [
+    /no row of its own: position 8$/,
+    (image) => image.set("table", 8 * 8, image.u32("table", 8 * 7)),
+  ],
+  "fewer ids than rows": [
+    /399 ids of 400 live rows$/,
+    (image) => image.set("table", 8 * 8, L.NO_SLOT),
+  ],
+  "an index that names no id": [
+    /no position is that of the index: place \d+$/,
+    (image) => image.set("index", entryAt(image), 5000),
+  ],
+  "an index that does not lead to an id": [
+    /an id is not where its hash leads: position \d+$/,
+    (image) => image.set("index", entryAt(image), 1),
+  ],
+  "an index without an end": [
+    /an index without an empty place$/,
+    (image) => {
+      for (let at = 0; at < 4096; at += 4) {
+        if (image.u32("index", at) === 0) image.set("index", at, 1);
+      }
     },
   ],
   "more codes than a palette has": [
@@ -189,7 +282,18 @@ const CHANGES: Record<string, [RegExp, Change]> = {
   ],
 };
 
+/** The row's birth goes, and nothing else. */
+function freeSlot(image: Edited, slot: number): void {
+  image.set("rows", slot * ROW_STRIDE + L.ROW_BIRTH, 0);
+  image.set("rows", slot * ROW_STRIDE + L.ROW_BIRTH + 4, 0);
+}
+
 const levelOf = (image: Edited, head: number) => image.bytes[image.at("rows", head + L.ROW_LEVEL)]!;
+
+/** The first place of the index that leads to an id. */
+function entryAt(image: Edited): number {
+  for (let at = 0; ; at += 4) if (image.u32("index", at) > 1) return at;
+}
 
 /** The first lane of column 1's first chunk whose upper half is so. */
 function findLane(image: Edited, is: (high: number) => boolean): number {
@@ -294,6 +398,32 @@ describe("an image with every checksum right", () => {
       expect((error as Error).message).to.match(message);
     });
   }
+
+  it("has its records tried in stretches where there is more metadata than its rows announce", async () => {
+    const large = await Alone.open(1000, { dimensions: DIMENSIONS });
+    const text = "x".repeat(5000);
+    await large.put(
+      Array.from({ length: ROWS }, (_, row) => ({
+        id: `row-${row}`,
+        vector: new Float32Array(DIMENSIONS).fill(row),
+        metadata: JSON.stringify({ row, text }),
+      })),
+    );
+    const files = await newFiles();
+    const sitting = new Sitting(large.collection, new Gate(), () => undefined);
+    await takeImage(files, PATH, sitting, crc32c);
+    const image = new Edited(files.bytesOf(PATH));
+    const loaded = await load(files);
+    expect(loaded.memory()).to.deep.equal(large.collection.memory());
+    for (const slot of [1, ROWS / 2, ROWS - 1]) {
+      const changed = new Edited(image.bytes);
+      changed.set("records", 4 * slot, changed.u32("records", 4 * (slot - 1)));
+      reseal(changed.bytes);
+      files.put(PATH, changed.bytes);
+      const error = await load(files).catch((thrown: unknown) => thrown);
+      expect((error as Error).message).to.match(new RegExp(`two records overlap: slot ${slot}$`));
+    }
+  });
 
   for (const [what, settings] of Object.entries({
     "a schema that is a number": { schema: 5 },

@@ -15,6 +15,8 @@ import { entry } from "./search";
 import { visit, visitedReset } from "./visited";
 
 const FLAGS: u32 = (L.FLAG_HASTY << 1) - 1;
+/** In the graph, or passed by on the way there. */
+const IN_USE: u32 = L.FLAG_LINKED | L.FLAG_PASSED;
 /** As components are refused when they come in (COMPONENT_MAX); NaN is not below it either. */
 const COMPONENT_MAX: f32 = 1.0000000272564224e16;
 
@@ -27,7 +29,9 @@ function fail(worker: Worker, fault: u32, slot: u32, value: u32): u32 {
 
 /**
  * Rows from..to, of which none may come from a write after `sequence`. Counts live rows in
- * `resultCount`, free slots in `moved`, and slots on their way back in `distances`.
+ * `resultCount`, free slots in `moved`, slots on their way back in `distances`, dead rows in
+ * `scanned`. Leaves a bit a
+ * slot, a row is there, in the last of the three maps at reachBase, for the host to take away.
  */
 export function checkRows(index: u32, from: u32, to: u32, sequence: f64): u32 {
   const worker = Worker.of(index);
@@ -35,6 +39,7 @@ export function checkRows(index: u32, from: u32, to: u32, sequence: f64): u32 {
   worker.resultCount = 0;
   worker.moved = 0;
   worker.distances = 0;
+  worker.scanned = 0;
   if (from == 0) forgetMarks();
   for (let slot = from; slot < min(to, used); slot++) {
     if (checkHead(worker, slot, used, <u64>sequence) != L.FAULT_NONE) return worker.fault;
@@ -51,6 +56,12 @@ export function checkRows(index: u32, from: u32, to: u32, sequence: f64): u32 {
 function forgetMarks(): void {
   memory.fill(header().scratchBase, 0, (header().upperCapacity >> 3) + 8);
   memory.fill(header().reachBase, 0, header().bitmapStride << 1);
+}
+
+// @ts-ignore: decorator
+@inline
+function heldMap(): usize {
+  return header().reachBase + ((<usize>header().bitmapStride) << 1);
 }
 
 // @ts-ignore: decorator
@@ -81,11 +92,20 @@ function checkHead(worker: Worker, slot: u32, used: u32, sequence: u64): u32 {
     if (death == 0) return fail(worker, L.FAULT_DEAD, slot, 0);
     if (Row.flagsOf(slot) & L.FLAG_CONFIRMED) worker.distances++;
   }
-  if (birth == 0) worker.moved++;
-  else {
+  // A slot on its way back has left the graph, and comes back once.
+  const flags = Row.flagsOf(slot);
+  if (flags & L.FLAG_CONFIRMED && (flags & IN_USE || !Row.isDoomed(slot)))
+    return fail(worker, L.FAULT_FLAGS, slot, flags);
+  if (birth == 0) {
+    if (Row.isDoomed(slot) || Row.hasDied(slot)) return fail(worker, L.FAULT_DEAD, slot, 0);
+    if (flags & IN_USE) return fail(worker, L.FAULT_FLAGS, slot, flags);
+    worker.moved++;
+  } else {
+    mark(heldMap(), slot);
     if (death != 0 && death < birth) return fail(worker, L.FAULT_SEQUENCE, slot, <u32>death);
     if (Row.hasDied(slot) != (death != 0)) return fail(worker, L.FAULT_DEAD, slot, <u32>death);
     if (death == 0) worker.resultCount++;
+    else worker.scanned++;
   }
   const previous = load<u32>(head, L.ROW_PREVIOUS);
   if (previous >= used && previous != L.NO_SLOT)

@@ -4,13 +4,14 @@
  * lies inside the heap and overlaps no other, each id is found by its hash, metadata is JSON, and
  * no list of free places comes back to itself.
  */
-import { NO_SLOT } from "../../assembly/layout.ts";
-import { address, type EngineExports } from "../engine/exports.ts";
+import * as L from "../../assembly/layout.ts";
+import type { Slots } from "../engine/checkShard.ts";
+import type { EngineExports } from "../engine/exports.ts";
 import type { LoadOptions } from "../engine/loadShard.ts";
 import { loadPart, loadRegion, together } from "../engine/sections.ts";
 import { sumIn } from "../engine/sums.ts";
 import { instantiate, type Variant } from "../engine/variant.ts";
-import { classBytes, classOf } from "./classes.ts";
+import { classBytes } from "./classes.ts";
 import {
   CLASSES,
   CLASSES_MAX,
@@ -22,7 +23,6 @@ import {
   MAGIC,
   MAGIC_WORD,
   METADATA_BYTES,
-  measureRecord,
   RECORDS,
 } from "./records.ts";
 import {
@@ -31,41 +31,51 @@ import {
   IDS_LIVE,
   INDEX,
   INDEX_A,
+  INDEX_B,
   INDEX_BITS_MAX,
   INDEX_FILLED,
   INDEX_TOUCHED,
   POSITION_FREE,
   POSITIONS_USED,
-  REMOVED,
   Rows,
   SEED,
   TABLE,
 } from "./rows.ts";
 
-/** Rows checked before others get the thread. */
-const SLICE_ROWS = 20_000;
+/** Rows, or places of the index, that are tried before others get the thread. */
+const SLICE = 20_000;
 /** Places of the index passed over on the way to all ids: about, for an id, and some more. */
 const PROBES_EACH = 32;
 const PROBES_FREE = 100_000;
 
-/** What the shard beside knows of its slots. */
-export interface Slots {
+const FAULTS: Record<number, string> = {
+  [L.TRIAL_NO_RECORD]: "no record of slot",
+  [L.TRIAL_RECORD_OUTSIDE]: "a record outside the heap: slot",
+  [L.TRIAL_RECORD_HEADER]: "no record has such a header: slot",
+  [L.TRIAL_RECORD_OVERLAP]: "two records overlap: slot",
+  [L.TRIAL_FREE_RECORD]: "no record can be free there: place",
+  [L.TRIAL_POSITION]: "no row of its own: position",
+  [L.TRIAL_INDEX_ENTRY]: "no position is that of the index: place",
+  [L.TRIAL_NOT_FOUND]: "an id is not where its hash leads: position",
+  [L.TRIAL_METADATA]: "metadata is no JSON object: slot",
+  [L.TRIAL_ID]: "no id that is text has that hash: position",
+};
+
+export interface RowsToLoad extends Pick<LoadOptions, "sections" | "prefix" | "pause"> {
+  readonly capacity: number;
+  /** Slots that have held rows, and rows that live, as the shard beside counts them. */
   readonly used: number;
   readonly live: number;
-  /** Free slots and those on their way back need no record. */
-  isLive(slot: number): boolean;
-  isFree(slot: number): boolean;
+  readonly slots: Promise<Slots>;
 }
 
 /** Throws what the sections throw, and MEMORY_LIMIT when the memory is too small. */
 export async function loadRows(
   variant: Variant,
   memory: WebAssembly.Memory,
-  capacity: number,
-  slots: Slots,
-  headsRead: Promise<void>,
-  { sections, prefix, pause }: LoadOptions,
+  wanted: RowsToLoad,
 ): Promise<Rows> {
+  const { sections, prefix, capacity, used } = wanted;
   const name = `${prefix}store`;
   const header = await loadPart(sections, name, HEADER_BYTES);
   const damage = (message: string) => sections.damage(name, message);
@@ -85,186 +95,149 @@ export async function loadRows(
   const sum = sumIn(variant, memory, words[HEAP_END]!);
   const region = (part: string, base: number, length: number) =>
     loadRegion(sections, prefix + part, bytes.subarray(base, base + length), sum);
-  await together([
+  const [slots] = await together([
+    wanted.slots,
     region("heap", heap, heapBytes),
-    region("records", words[RECORDS]!, slots.used * 4),
+    region("records", words[RECORDS]!, used * 4),
     region("table", words[TABLE]!, positions * 8),
     region("index", words[INDEX_A]!, 4 * 2 ** bits),
-    headsRead,
   ]);
   words[HEAP_USED] = stated[HEAP_USED]!;
   words[POSITIONS_USED] = positions;
   words[INDEX] = bits << 1;
   words[INDEX_TOUCHED] = 2 ** bits;
   words[POSITION_FREE] = stated[POSITION_FREE]!;
-  const check = new Check(words, bytes, slots, damage);
-  await check.run(stated, pause);
-  await checkTexts(instantiate(variant, memory), words, slots, pause, damage);
+  const trial = new Trial(instantiate(variant, memory), bytes, wanted, damage);
+  await trial.run(stated, slots);
   return new Rows(memory);
 }
 
-/** What the records say, which costs as much as reading them. */
-async function checkTexts(
-  engine: EngineExports,
-  words: Uint32Array,
-  { used }: Slots,
-  pause: () => Promise<void>,
-  damage: (message: string) => Error,
-): Promise<void> {
-  const [heap, records, table, seed] = [HEAP, RECORDS, TABLE, SEED].map((word) => words[word]!);
-  const positions = words[POSITIONS_USED]!;
-  for (let from = 0; from < positions; from += SLICE_ROWS) {
-    const to = Math.min(from + SLICE_ROWS, positions);
-    const position = address(engine.checkIds(heap!, records!, table!, from, to, seed!));
-    if (position < to) throw damage(`position ${position} has not the hash of an id that is text`);
-    await pause();
-  }
-  for (let from = 0; from < used; from += SLICE_ROWS) {
-    const to = Math.min(from + SLICE_ROWS, used);
-    const slot = address(engine.checkMetadata(heap!, records!, from, to));
-    if (slot < to) throw damage(`slot ${slot}: its metadata is no JSON object`);
-    await pause();
-  }
-}
-
-class Check {
-  readonly #words: Uint32Array;
+/** What assembly/trial.ts asks, a slice at a time. */
+class Trial {
+  readonly #engine: EngineExports;
   readonly #bytes: Uint8Array;
-  readonly #slots: Slots;
+  readonly #words: Uint32Array;
+  readonly #wanted: RowsToLoad;
   readonly #damage: (message: string) => Error;
-  /** One bit for 8 bytes of the heap: whose they are is known. */
-  readonly #taken: Uint8Array;
-  readonly #heapUnits: number;
+  /** In the place of the other index, which nobody has used yet; its maps are behind it. */
+  readonly #at: number;
 
   constructor(
-    words: Uint32Array,
+    engine: EngineExports,
     bytes: Uint8Array,
-    slots: Slots,
+    wanted: RowsToLoad,
     damage: (message: string) => Error,
   ) {
-    this.#words = words;
+    this.#engine = engine;
     this.#bytes = bytes;
-    this.#slots = slots;
+    this.#words = new Uint32Array(bytes.buffer);
+    this.#wanted = wanted;
     this.#damage = damage;
-    this.#heapUnits = words[HEAP_USED]!;
-    this.#taken = new Uint8Array((this.#heapUnits >>> 3) + 1);
+    this.#at = this.#words[INDEX_B]!;
   }
 
-  async run(stated: Uint32Array, pause: () => Promise<void>): Promise<void> {
-    await this.#records(pause);
-    this.#freeRecords(stated);
-    await this.#positions(pause);
-    await this.#index(pause);
+  async run(stated: Uint32Array, slots: Slots): Promise<void> {
+    await this.#records(stated, this.#lay(slots));
+    await this.#index();
+    await this.#ids();
   }
 
-  async #records(pause: () => Promise<void>): Promise<void> {
+  /** Answers where the map of the heap may begin. */
+  #lay({ held, living }: Slots): number {
     const words = this.#words;
-    const records = words[RECORDS]! >>> 2;
-    let [ids, metadata] = [0, 0];
-    for (let slot = 0; slot < this.#slots.used; slot++) {
-      if (slot % SLICE_ROWS === SLICE_ROWS - 1) await pause();
-      const place = words[records + slot]!;
-      if (place === 0) {
-        if (this.#slots.isFree(slot)) continue;
-        throw this.#damage(`slot ${slot} has a row and no record`);
+    const mapBytes = Math.ceil(held.length / 8) * 8;
+    const heldMap = this.#at + L.TRIAL_BYTES;
+    this.#bytes.fill(0, this.#at, heldMap);
+    this.#bytes.set(held, heldMap);
+    this.#bytes.set(living, heldMap + mapBytes);
+    const claimed = heldMap + 2 * mapBytes;
+    const positions = words[POSITIONS_USED]!;
+    // In the order of the layout.
+    words.set(
+      [
+        ...[words[HEAP]!, words[RECORDS]!, words[TABLE]!, words[INDEX_A]!, words[HEAP_USED]!],
+        ...[this.#wanted.used, positions, words[INDEX_TOUCHED]! - 1],
+        ...[heldMap, heldMap + mapBytes, claimed],
+      ],
+      this.#at >>> 2,
+    );
+    this.#set(L.TRIAL_SEED, words[SEED]!);
+    this.#set(L.TRIAL_PROBES_LEFT, Math.min(PROBES_FREE + PROBES_EACH * positions, 2 ** 32 - 1));
+    return claimed;
+  }
+
+  /** The whole heap at once where its map has room, else a stretch at a time. */
+  async #records(stated: Uint32Array, claimed: number): Promise<void> {
+    const words = this.#words;
+    const units = words[HEAP_USED]!;
+    const room = this.#at + 4 * 2 ** words[INDEX_BITS_MAX]! - claimed;
+    for (let first = 0; first === 0 || first < units; first += room * 8) {
+      const end = Math.min(first + room * 8, units);
+      this.#bytes.fill(0, claimed, claimed + Math.ceil((end - first) / 64) * 8);
+      this.#set(L.TRIAL_FIRST_UNIT, first);
+      this.#set(L.TRIAL_END_UNIT, end);
+      this.#set(L.TRIAL_FREE_RECORDS, 0);
+      await this.#slices(this.#wanted.used, this.#engine.tryRecords);
+      for (let size = 0; size < CLASSES_MAX; size++) {
+        const place = stated[CLASSES + size]!;
+        words[CLASSES + size] = place;
+        this.#refuse(this.#engine.tryFree(this.#at, place, classBytes(size) / 8));
       }
-      if (place > this.#heapUnits) throw this.#damage(`slot ${slot}: a record outside the heap`);
-      const record = words[HEAP]! + (place - 1) * 8;
-      const size = measureRecord(this.#bytes, record);
-      if (size === undefined) throw this.#damage(`slot ${slot}: no record has such a header`);
-      this.#take(place - 1, classBytes(classOf(size.bytes)) / 8);
-      ids += size.bytes - size.metadataBytes;
-      metadata += size.metadataBytes;
     }
     const counts = new Float64Array(words.buffer);
-    counts[IDS_BYTES] = ids;
-    counts[METADATA_BYTES] = metadata;
+    counts[IDS_BYTES] = counts[(this.#at + L.TRIAL_ID_BYTES) / 8]!;
+    counts[METADATA_BYTES] = counts[(this.#at + L.TRIAL_METADATA_BYTES) / 8]!;
+    counts[FREE_BYTES] = counts[(this.#at + L.TRIAL_FREE_BYTES) / 8]!;
   }
 
-  #take(first: number, units: number): void {
-    if (first + units > this.#heapUnits) throw this.#damage("a record ends outside the heap");
-    for (let unit = first; unit < first + units; unit++) {
-      if ((this.#taken[unit >>> 3]! >>> (unit & 7)) & 1) throw this.#damage("two records overlap");
-      this.#taken[unit >>> 3]! |= 1 << (unit & 7);
-    }
-  }
-
-  /** A list that came back to itself would take the same bytes twice. */
-  #freeRecords(stated: Uint32Array): void {
+  async #index(): Promise<void> {
     const words = this.#words;
-    let free = 0;
-    for (let size = 0; size < CLASSES_MAX; size++) {
-      const bytes = classBytes(size);
-      let place = stated[CLASSES + size]!;
-      words[CLASSES + size] = place;
-      while (place !== 0) {
-        if (place > this.#heapUnits) throw this.#damage("a free record outside the heap");
-        this.#take(place - 1, bytes / 8);
-        free += bytes;
-        place = words[(words[HEAP]! + (place - 1) * 8) >>> 2]!;
-      }
-    }
-    new Float64Array(words.buffer)[FREE_BYTES] = free;
+    const places = words[INDEX_TOUCHED]!;
+    await this.#slices(places, this.#engine.tryIndex);
+    const filled = this.#get(L.TRIAL_FILLED);
+    if (filled === places) throw this.#damage("an index without an empty place");
+    words[INDEX_FILLED] = filled;
   }
 
-  /** Each live row has one position, with the hash of its id. */
-  async #positions(pause: () => Promise<void>): Promise<void> {
+  async #ids(): Promise<void> {
     const words = this.#words;
     const table = words[TABLE]! >>> 2;
     const used = words[POSITIONS_USED]!;
-    const met = new Uint8Array((this.#slots.used >>> 3) + 1);
-    let live = 0;
-    for (let position = 0; position < used; position++) {
-      if (position % SLICE_ROWS === SLICE_ROWS - 1) await pause();
-      const slot = words[table + position * 2]!;
-      if (slot === NO_SLOT) continue;
-      const isMet = slot < this.#slots.used && (met[slot >>> 3]! >>> (slot & 7)) & 1;
-      if (slot >= this.#slots.used || isMet || !this.#slots.isLive(slot)) {
-        throw this.#damage(`position ${position} has no row of its own`);
-      }
-      met[slot >>> 3]! |= 1 << (slot & 7);
-      live++;
-    }
-    if (live !== this.#slots.live) {
-      throw this.#damage(`${live} ids of ${this.#slots.live} live rows`);
+    await this.#slices(used, this.#engine.tryIds);
+    const live = this.#get(L.TRIAL_LIVE);
+    if (live !== this.#wanted.live) {
+      throw this.#damage(`${live} ids of ${this.#wanted.live} live rows`);
     }
     words[IDS_LIVE] = live;
     let free = words[POSITION_FREE]!;
-    for (let count = 0; free !== NO_SLOT; count++) {
-      if (free >= used || count >= used - live || words[table + free * 2] !== NO_SLOT) {
+    for (let count = 0; free !== L.NO_SLOT; count++) {
+      if (free >= used || count >= used - live || words[table + free * 2] !== L.NO_SLOT) {
         throw this.#damage("the list of free positions is broken");
       }
       free = words[table + free * 2 + 1]!;
     }
   }
 
-  /** Every id is found where its hash leads, and the index has a place left to end a search at. */
-  async #index(pause: () => Promise<void>): Promise<void> {
-    const words = this.#words;
-    const base = words[INDEX_A]! >>> 2;
-    const mask = 2 ** bitsOf(words[INDEX]!) - 1;
-    const table = words[TABLE]! >>> 2;
-    const used = words[POSITIONS_USED]!;
-    let filled = 0;
-    for (let at = 0; at <= mask; at++) {
-      const entry = words[base + at]!;
-      if (entry !== 0) filled++;
-      if (entry > REMOVED && entry - 2 >= used) throw this.#damage("an index beyond the ids");
+  async #slices(
+    count: number,
+    attempt: (trial: number, from: number, to: number) => number,
+  ): Promise<void> {
+    for (let from = 0; from < count; from += SLICE) {
+      this.#refuse(attempt(this.#at, from, Math.min(from + SLICE, count)));
+      await this.#wanted.pause();
     }
-    if (filled > mask) throw this.#damage("an index without an empty place");
-    words[INDEX_FILLED] = filled;
-    // Honest ids lie where their hash leads or a few places on; a long way is somebody's work.
-    let stepsLeft = PROBES_FREE + PROBES_EACH * used;
-    for (let position = 0; position < used; position++) {
-      if (position % SLICE_ROWS === SLICE_ROWS - 1) await pause();
-      if (words[table + position * 2] === NO_SLOT) continue;
-      let at = words[table + position * 2 + 1]! & mask;
-      while (words[base + at] !== position + 2) {
-        if (words[base + at] === 0 || --stepsLeft < 0) {
-          throw this.#damage(`position ${position} is not found where its hash leads`);
-        }
-        at = (at + 1) & mask;
-      }
-    }
+  }
+
+  #refuse(fault: number): void {
+    if (fault === L.TRIAL_SOUND) return;
+    throw this.#damage(`${FAULTS[fault]} ${this.#get(L.TRIAL_PLACE)}`);
+  }
+
+  #get(offset: number): number {
+    return this.#words[(this.#at + offset) >>> 2]!;
+  }
+
+  #set(offset: number, value: number): void {
+    this.#words[(this.#at + offset) >>> 2] = value;
   }
 }

@@ -6,7 +6,8 @@
  * All is used as it lies. Only where a memory is too small for the columns as they are, they get a
  * larger one, or where all memories have one size, are put again from the rows' metadata.
  */
-import * as L from "../../assembly/layout.ts";
+
+import type { Slots } from "../engine/checkShard.ts";
 import { Columns } from "../engine/columns.ts";
 import { loadColumns } from "../engine/loadColumns.ts";
 import { loadShard } from "../engine/loadShard.ts";
@@ -19,7 +20,7 @@ import { type CollectionParts, type ShardMemories, shardSettings } from "./colle
 import type { CollectionSettings } from "./database.ts";
 import { LEDGER, RECALL, shardPrefix } from "./imaged.ts";
 import { LEDGER_BYTES_MAX } from "./ledger.ts";
-import { loadRows, type Slots } from "./loadRows.ts";
+import { loadRows } from "./loadRows.ts";
 import type { Rows } from "./rows.ts";
 import { readSettings } from "./settings.ts";
 import { newState, State } from "./state.ts";
@@ -86,11 +87,11 @@ export async function loadImage(image: OpenedImage, around: Surroundings): Promi
     const { vectors, rows: rowsMemory } = memories;
     let { columns } = memories;
     const wanted = shardSettings(settings, workers, shardRows);
-    const beside = async (shard: Shard, headsRead: Promise<void>) => {
-      const slots = slotsOf(shard);
-      const { capacity } = shard;
+    const beside = async (shard: Shard, slots: Promise<Slots>) => {
+      const { capacity, live, slotsUsed: used } = shard;
       const { schema } = settings;
-      const wantedColumns = { ...options, ...slots, capacity, workers, schema, headsRead };
+      const wantedRows = { ...options, capacity, used, live, slots };
+      const wantedColumns = { ...options, capacity, used, workers, schema, slots };
       const loadFitting = async () => {
         let isLoaded = await loadColumns(variant, columns, wantedColumns);
         while (!isLoaded && around.enlarge !== undefined) {
@@ -100,10 +101,12 @@ export async function loadImage(image: OpenedImage, around: Surroundings): Promi
         return isLoaded;
       };
       const [rows, isLoaded] = await together([
-        loadRows(variant, rowsMemory, capacity, slots, headsRead, options),
+        loadRows(variant, rowsMemory, wantedRows),
         loadFitting(),
       ]);
-      if (!isLoaded) await putColumns(new Columns(variant, columns, 0), slots, rows, pause);
+      if (isLoaded) return;
+      const { held } = await slots;
+      await putColumns(new Columns(variant, columns, 0), { held, used }, rows, pause);
     };
     await loadShard(variant, vectors, wanted, { ...options, beside });
     shards.push({ vectors, rows: rowsMemory, columns });
@@ -140,34 +143,17 @@ function isShardCount(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= SHARDS_MAX;
 }
 
-/** Asked for each row several times over, so the heads are read by hand. */
-function slotsOf({ memory, slotsUsed, live }: Shard): Slots {
-  const words = new Uint32Array(memory.buffer);
-  const rows = words[L.HEADER_ROWS_BASE >>> 2]! >>> 2;
-  const stride = words[L.HEADER_ROW_STRIDE >>> 2]! >>> 2;
-  const isZero = (slot: number, offset: number) => {
-    const at = rows + slot * stride + (offset >>> 2);
-    return words[at] === 0 && words[at + 1] === 0;
-  };
-  return {
-    used: slotsUsed,
-    live,
-    isLive: (slot) => !isZero(slot, L.ROW_BIRTH) && isZero(slot, L.ROW_DEATH),
-    isFree: (slot) => isZero(slot, L.ROW_BIRTH),
-  };
-}
-
 const NOTHING = new Uint8Array(0);
 
 async function putColumns(
   columns: Columns,
-  slots: Slots,
+  { held, used }: { held: Uint8Array; used: number },
   rows: Rows,
   pause: () => Promise<void>,
 ): Promise<void> {
-  for (let slot = 0; slot < slots.used; slot++) {
+  for (let slot = 0; slot < used; slot++) {
     if (slot % SLICE_ROWS === SLICE_ROWS - 1) await pause();
-    if (slots.isFree(slot)) continue;
+    if (((held[slot >>> 3]! >>> (slot & 7)) & 1) === 0) continue;
     const metadata = rows.metadata(slot) ?? NOTHING;
     columns.put(slot, metadata, 0, metadata.length);
     columns.log(slot);

@@ -5,7 +5,7 @@
 import { METADATA_BYTES_MAX } from "../../assembly/desk.ts";
 import { DIRTY_SHIFT, ID_BYTES_MAX, NO_SLOT } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
-import { RECORD_HAS_METADATA, RECORD_HEADER_BYTES, recordBytes } from "../storage/frame.ts";
+import { RECORD_HEADER_BYTES, recordBytes } from "../storage/frame.ts";
 import { classBytes, classOf } from "./classes.ts";
 
 // Header, in words.
@@ -166,21 +166,6 @@ export class Records {
       free: counts[FREE_BYTES]!,
     };
   }
-}
-
-/** What a record's header says it has; undefined when no record says so. */
-export function measureRecord(
-  bytes: Uint8Array,
-  record: number,
-): { bytes: number; metadataBytes: number } | undefined {
-  const idBytes = idBytesAt(bytes, record);
-  const flags = bytes[record + 2]! | (bytes[record + 3]! << 8);
-  const metadataBytes = bytes[record + 4]! | (bytes[record + 5]! << 8) | (bytes[record + 6]! << 16);
-  const hasMetadata = flags === RECORD_HAS_METADATA;
-  if (idBytes < 1 || idBytes > ID_BYTES_MAX || hasMetadata !== metadataBytes > 0) return undefined;
-  if ((flags !== 0 && !hasMetadata) || bytes[record + 7] !== 0) return undefined;
-  if (metadataBytes > METADATA_BYTES_MAX) return undefined;
-  return { bytes: recordBytes(idBytes, metadataBytes), metadataBytes };
 }
 
 function idBytesAt(bytes: Uint8Array, record: number): number {

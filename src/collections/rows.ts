@@ -39,7 +39,7 @@ export const POSITION_FREE = 20;
 export const IDS_LIVE = 21;
 
 const INDEX_BITS_MIN = 10;
-export const REMOVED = 1;
+const REMOVED = 1;
 /** An index is renewed when this share of it is taken, removed places included. */
 const INDEX_LOAD = 0.7;
 

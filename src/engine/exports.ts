@@ -89,15 +89,10 @@ export interface EngineExports extends DeskExports {
   isStillVisible(slot: number, stamp: number, snapshot: number): number;
   check(worker: number): number;
   formatColumns(capacity: number, workers: number, seed: number, memoryBytes: number): number;
-  checkIds(
-    heap: number,
-    records: number,
-    table: number,
-    from: number,
-    to: number,
-    seed: number,
-  ): number;
-  checkMetadata(heap: number, records: number, from: number, to: number): number;
+  tryRecords(trial: number, from: number, to: number): number;
+  tryFree(trial: number, first: number, units: number): number;
+  tryIndex(trial: number, from: number, to: number): number;
+  tryIds(trial: number, from: number, to: number): number;
   beginEntries(): void;
   adoptEntries(from: number, to: number): number;
   adoptTables(pinned: number): number;

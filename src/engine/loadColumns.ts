@@ -8,6 +8,7 @@
  */
 import * as C from "../../assembly/columns.ts";
 import { OmenError } from "../errors.ts";
+import type { Slots } from "./checkShard.ts";
 import { Columns, type Schema } from "./columns.ts";
 import type { EngineExports } from "./exports.ts";
 import { COLUMNS_PART_BYTES } from "./imagedColumns.ts";
@@ -23,9 +24,7 @@ export interface ColumnsToLoad {
   readonly schema: Schema | undefined;
   /** Slots that have held rows. */
   readonly used: number;
-  /** Whether no row holds the slot; may be asked when `headsRead` is over. */
-  isFree(slot: number): boolean;
-  readonly headsRead: Promise<void>;
+  readonly slots: Promise<Slots>;
   pause(): Promise<void>;
 }
 
@@ -39,6 +38,8 @@ const KEPT = [
 ];
 /** Texts are read by whole vectors. */
 const TEXTS_SLACK = 16;
+/** Each begins at such a place. */
+const TEXT_ALIGNMENT = 8;
 
 const FAULTS: Record<number, string> = {
   [C.COLUMNS_FAULT_ENTRY]: "no string or array can be entry",
@@ -54,7 +55,7 @@ export async function loadColumns(
   memory: WebAssembly.Memory,
   wanted: ColumnsToLoad,
 ): Promise<boolean> {
-  const { sections, prefix, capacity, workers, schema, used, isFree } = wanted;
+  const { sections, prefix, capacity, workers, schema, used } = wanted;
   const part = await loadPart(sections, `${prefix}columns`, COLUMNS_PART_BYTES);
   const damage = (name: string, message: string) => sections.damage(prefix + name, message);
   if (part.length !== COLUMNS_PART_BYTES) throw damage("columns", "a header of another length");
@@ -74,6 +75,9 @@ export async function loadColumns(
   if (!isCounted || at(C.COLUMNS_AUTO_COUNT) > C.COLUMNS_AUTO_MAX) {
     throw damage("columns", `${count} columns, of which the schema makes ${pinned}`);
   }
+  // The next one would begin in the middle of a word, where no reader would have it.
+  if (at(C.COLUMNS_TEXTS_USED) % TEXT_ALIGNMENT !== 0)
+    throw damage("columns", "texts end in a word");
   refuseOtherSchema(stated, words, pinned, (message) => damage("columns", message));
   if (!hasRoom(stated, words)) return false;
 
@@ -92,8 +96,8 @@ export async function loadColumns(
     stated.subarray(C.COLUMNS_TABLE >>> 2, (C.COLUMNS_TABLE + count * C.COLUMN_BYTES) >>> 2),
     C.COLUMNS_TABLE >>> 2,
   );
-  await together([
-    wanted.headsRead,
+  const [{ held }] = await together([
+    wanted.slots,
     region("texts", C.COLUMNS_TEXTS_BASE, at(C.COLUMNS_TEXTS_USED)),
     region("entries", C.COLUMNS_ENTRIES_BASE, at(C.COLUMNS_ENTRIES_USED) * C.ENTRY_BYTES),
     region("palettes", C.COLUMNS_PALETTES_BASE, count * C.PALETTE_BYTES),
@@ -107,10 +111,7 @@ export async function loadColumns(
     damage("chunks", message),
   );
   words[C.COLUMNS_HIGH_SLOT >>> 2] = used;
-  const present = own(C.COLUMNS_PRESENT_BASE);
-  for (let slot = 0; slot < used; slot++) {
-    if (!isFree(slot)) bytes[present + (slot >>> 3)]! |= 1 << (slot & 7);
-  }
+  bytes.set(held, own(C.COLUMNS_PRESENT_BASE));
   await check(instantiate(variant, memory), words, pinned, wanted);
   return true;
 }

@@ -7,6 +7,7 @@
  */
 import * as L from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
+import { checkShard, type Slots, takeSlots } from "./checkShard.ts";
 import { address } from "./exports.ts";
 import { formatShard, type ShardSettings } from "./format.ts";
 import { nameFault } from "./graphFault.ts";
@@ -15,8 +16,7 @@ import { Shard } from "./shard.ts";
 import { sumIn } from "./sums.ts";
 import type { Variant } from "./variant.ts";
 
-/** Rows and vectors checked before others get the thread. */
-const SLICE_ROWS = 30_000;
+/** Vectors checked before others get the thread. */
 const SLICE_BYTES = 16 * 1024 * 1024;
 const END = L.HEADER_END >>> 2;
 /** What two headers must have in common, as settings make it. */
@@ -58,8 +58,8 @@ export interface LoadOptions {
   /** Of the last write that the image holds. */
   readonly sequence: number;
   pause(): Promise<void>;
-  /** What is loaded beside it; from `headsRead` on the heads of the rows are there. */
-  beside?(shard: Shard, headsRead: Promise<void>): Promise<void>;
+  /** What is loaded beside it. */
+  beside?(shard: Shard, slots: Promise<Slots>): Promise<void>;
 }
 
 /** Throws what `sections` throws, and MEMORY_LIMIT when the memory is too small for the rows. */
@@ -101,12 +101,16 @@ export async function loadShard(
   const shard = new Shard(variant, memory, 0);
   const sum = sumIn(variant, memory, words[END]!);
   const parts = new Parts(shard, words, { prefix, sections, sum, isReached });
+  // What costs most to try is read first, and tried while the rest is read.
   const headsRead = parts.heads();
+  const slots = headsRead.then(async () => {
+    await checkShard(shard, words, sequence, pause, parts.damageOf("rows"));
+    return takeSlots(words, used);
+  });
   await together([
-    parts.codes(),
-    parts.vectors(pause),
-    headsRead.then(() => checkShard(shard, words, sequence, pause, parts.damageOf("rows"))),
-    beside?.(shard, headsRead) ?? Promise.resolve(),
+    headsRead.then(() => together([parts.codes(), parts.vectors(pause)])),
+    slots,
+    beside?.(shard, slots) ?? Promise.resolve(),
   ]);
   return shard;
 }
@@ -236,7 +240,6 @@ function checkCounters(
   if (at(L.HEADER_REPAIR_PHASE) >= RESUMED.length)
     throw damage("no phase of repair has its number");
   if (at(L.HEADER_REENCODE_NEXT) > used + 1) throw damage("codes move beyond the rows");
-  if (at(L.HEADER_DEAD) > used) throw damage(`${at(L.HEADER_DEAD)} dead rows of ${used}`);
   for (const book of [L.HEADER_CODEBOOK_A, L.HEADER_CODEBOOK_B]) checkBook(stated, book, damage);
 }
 
@@ -255,34 +258,5 @@ function checkBook(stated: Uint32Array, book: number, damage: (message: string) 
     if (mask.some((value) => value !== L.CELLS - 1 && value !== 0)) {
       throw damage("the mask behind a table is another");
     }
-  }
-}
-
-async function checkShard(
-  { engine, worker }: Shard,
-  words: Uint32Array,
-  sequence: number,
-  pause: () => Promise<void>,
-  damage: (message: string) => Error,
-): Promise<void> {
-  const area = engine.workerBase(worker) >>> 0;
-  const own = (offset: number) => words[(area + offset) >>> 2]!;
-  const refuse = (fault: number) => {
-    if (fault === L.FAULT_NONE) return;
-    const where = `slot ${own(L.WORKER_FAULT_SLOT)}, value ${own(L.WORKER_FAULT_VALUE)}`;
-    throw damage(`${nameFault(fault)} (${where})`);
-  };
-  const used = words[L.HEADER_SLOTS_USED >>> 2]!;
-  let [live, free, confirmed] = [0, 0, 0];
-  for (let slot = 0; slot < used; slot += SLICE_ROWS) {
-    refuse(engine.checkRows(worker, slot, slot + SLICE_ROWS, sequence));
-    live += own(L.WORKER_RESULT_COUNT);
-    free += own(L.WORKER_MOVED);
-    confirmed += own(L.WORKER_DISTANCES);
-    await pause();
-  }
-  refuse(engine.checkState(worker, free));
-  if (live !== words[L.HEADER_LIVE >>> 2] || confirmed !== words[L.HEADER_CONFIRMED >>> 2]) {
-    throw damage(`${live} live rows and ${confirmed} on their way back are not as counted`);
   }
 }
