@@ -127,6 +127,10 @@ export class MemoryCollection implements CollectionView {
     return rows.length > limit ? `id ${rows[limit - 1]!.id}` : undefined;
   }
 
+  get live(): number {
+    return this.rows.size;
+  }
+
   stats(): CollectionStats {
     const bytes = this.rows.size * this.settings.dimensions * 4;
     return {

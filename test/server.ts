@@ -13,7 +13,8 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const HOST = "127.0.0.1";
-const READY_MS = 30_000;
+/** A machine that has other work to do may take so long to start a process. */
+const READY_MS = 120_000;
 const POLL_MS = 25;
 
 /** Settings without their prefix, `{ THREADS: 2 }`. */

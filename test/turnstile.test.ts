@@ -142,6 +142,27 @@ describe("http overload", () => {
     expect((await client.post("/collections/c/search", exact)).status).to.equal(200);
   });
 
+  it("asks how many rows there are, and not for all that is to be said of them", async () => {
+    const door = await openDoor();
+    const client = door.connect();
+    await client.post("/vectors/batch", { vectors: [{ id: "a", vector: [1] }] });
+    const collection = door.database.collection("default") as MemoryCollection;
+    collection.stats = () => expect.fail("it adds up all memory");
+    const filter = { n: { $exists: false } };
+    const search = { vector: [1], filter };
+    const answers = await Promise.all([
+      client.post("/search", search),
+      client.post("/search", { vector: [1], exact: true }),
+      client.post("/collections/default/search/batch", { searches: [search, search] }),
+      client.post("/vectors/count", { filter }),
+      client.get("/vectors?filter=%7B%22n%22:%7B%22$exists%22:false%7D%7D"),
+      client.post("/vectors/delete", { filter }),
+    ]);
+    expect(answers.map(({ status }) => status)).to.deep.equal(Array(6).fill(200));
+    expect(answers[0]!.body.results).to.have.length(1);
+    expect(answers.at(-1)!.body.deleted).to.equal(1);
+  });
+
   for (const [what, method, path, body] of [
     ["counts", "POST", "/vectors/count", { filter: { n: 1 } }],
     ["pages", "GET", "/vectors?limit=1&filter=%7B%22n%22:1%7D", undefined],

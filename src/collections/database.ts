@@ -188,6 +188,8 @@ export interface CollectionStats {
 export interface CollectionView {
   readonly name: string;
   readonly settings: CollectionSettings;
+  /** Rows that are there, as `stats` counts them, but at the price of a look. */
+  readonly live: number;
   /** Throws OmenError DIMENSION_MISMATCH, ZERO_VECTOR. */
   search(query: SearchQuery): Promise<SearchAnswer>;
   get(id: string): Row | undefined;
@@ -227,7 +229,10 @@ export interface Database {
    */
   create(name: string, settings: CollectionSettings): Promise<{ created: boolean }>;
   drop(name: string): Promise<{ dropped: boolean }>;
-  /** Creates the collection from `defaults` when it is not there yet. */
+  /**
+   * Creates the collection from `defaults` when it is not there yet; a write that is refused leaves
+   * none behind.
+   */
   put(
     name: string,
     rows: RowsToWrite,

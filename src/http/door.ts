@@ -61,6 +61,17 @@ export function refuseMissing(name: string): never {
   throw new OmenError("COLLECTION_NOT_FOUND", message);
 }
 
+/** What a write may make its collection with; any but `default` has to be there. */
+export function settingsOfFirst(
+  door: Door,
+  request: Request,
+  dimensions: number,
+): CollectionSettings | undefined {
+  collectionOf(door, request);
+  if (collectionName(request) !== DEFAULT_COLLECTION) return undefined;
+  return defaultSettings(dimensions, door.config.metric);
+}
+
 export function defaultSettings(
   dimensions: number,
   metric: CollectionSettings["metric"],

@@ -36,7 +36,7 @@ const FILTER_COMPONENTS = 16;
 
 /** What trying a filter on all rows will read at most, in components. */
 export function filterWork(collection: CollectionView | undefined): number {
-  return (collection?.stats().vectors ?? 0) * FILTER_COMPONENTS;
+  return (collection?.live ?? 0) * FILTER_COMPONENTS;
 }
 
 export class Turnstile {

@@ -103,6 +103,7 @@ export class Disk implements Keeper {
     await this.store.drop(journal.stored);
     this.#journals.delete(name);
     await journal.close().catch(() => undefined);
+    if (journal.fault !== undefined) this.onHealth();
   }
 
   async commit(name: string, group: readonly Uint8Array[]): Promise<void> {

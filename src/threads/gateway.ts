@@ -42,6 +42,8 @@ export interface GatewayOptions {
 export class Gateway implements Database {
   readonly #options: GatewayOptions;
   readonly #snapshots: Snapshots;
+  /** Writes on their way that make their collection. */
+  readonly #firsts = new Map<string, Promise<void>>();
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -93,12 +95,16 @@ export class Gateway implements Database {
     const { ids, mode, expected } = rows;
     const frame = await encodePutInSlices(rows, this.#options.catalog.thread.pause);
     onRead?.();
-    // A refused first write must not leave a collection behind.
-    if (this.collection(name) === undefined) refuseOnEmpty(rows);
-    const collection = await this.#collectionFor(name, defaults);
+    const request = { kind: "write", name, frame, mode, expected, defaults } as const;
+    while (this.#firsts.has(name)) await this.#firsts.get(name);
+    const collection = this.collection(name);
+    if (collection === undefined) {
+      if (defaults === undefined) throw missing(name);
+      refuseOnEmpty(rows);
+      return await this.#putFirst(request, onSent);
+    }
     await this.#admit(collection, ids.length);
     try {
-      const request = { kind: "write", name, frame, mode, expected } as const;
       const answer = this.#options.ask(request);
       onSent?.();
       const { sequence } = await answer;
@@ -142,19 +148,25 @@ export class Gateway implements Database {
     };
   }
 
-  async #collectionFor(name: string, defaults?: CollectionSettings): Promise<Collection> {
-    const present = this.collection(name);
-    if (present) return present;
-    if (!defaults) throw missing(name);
+  /**
+   * A write that makes its collection. There is no tail yet for it to be held against, so others of
+   * this thread wait until there is one.
+   */
+  async #putFirst(request: Request, onSent?: () => void): Promise<{ sequence: number }> {
+    const { name } = request;
+    const answer = this.#options.ask(request);
+    const end = answer.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#firsts.set(name, end);
+    onSent?.();
     try {
-      await this.create(name, defaults);
-    } catch (error) {
-      // Another first write was faster. If its dimensions are others, the writer says so.
-      if (!(error instanceof OmenError) || error.code !== "COLLECTION_EXISTS") throw error;
+      const { sequence } = await answer;
+      return { sequence };
+    } finally {
+      this.#firsts.delete(name);
     }
-    const made = this.collection(name);
-    if (!made) throw missing(name);
-    return made;
   }
 
   async #admit(collection: Collection, rows: number): Promise<void> {

@@ -45,6 +45,8 @@ export type Request =
       readonly name: string;
       readonly frame: Uint8Array<ArrayBuffer>;
       readonly mode: WriteMode;
+      /** What the collection is made with if it is not there; left out, the write is refused. */
+      readonly defaults?: CollectionSettings;
     } & Terms)
   | {
       readonly kind: "removeMatching";

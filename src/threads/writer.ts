@@ -182,10 +182,35 @@ export class Writer {
     return answer;
   }
 
+  /**
+   * A first write makes its collection. When it is refused, the collection is gone again before
+   * anyone hears of it.
+   */
   async #carryOut(name: string, group: readonly Waiting[]): Promise<void> {
-    const { catalog, room, keeper, ring } = this.#options;
-    const collection = catalog.get(name);
-    if (!collection) throw new OmenError("COLLECTION_NOT_FOUND", `there is no collection ${name}`);
+    const { catalog } = this.#options;
+    const present = catalog.get(name);
+    if (present) return this.#write(present, group);
+    const defaults = group.find(({ request }) => request.defaults)?.request.defaults;
+    if (!defaults) throw new OmenError("COLLECTION_NOT_FOUND", `there is no collection ${name}`);
+    await this.#create(name, defaults);
+    const made = catalog.get(name)!;
+    const refusals: (() => void)[] = [];
+    const quiet = group.map(({ request, resolve, reject }) => ({
+      ...{ request, resolve },
+      reject: (error: unknown) => void refusals.push(() => reject(error)),
+    }));
+    try {
+      await this.#write(made, quiet);
+    } finally {
+      // Where the disk does not even take this, an empty collection stays.
+      if (made.sequence === 0) await this.#drop(name).catch(() => undefined);
+      for (const refuse of refusals) refuse();
+    }
+  }
+
+  async #write(collection: Collection, group: readonly Waiting[]): Promise<void> {
+    const { room, keeper, ring } = this.#options;
+    const { name } = collection;
     // To look for room is to take back what is free, which changes memory too.
     const accepted = await this.#alone(name, async () => {
       const found = this.#decide(collection, group);

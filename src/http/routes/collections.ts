@@ -40,7 +40,7 @@ export function collectionRoutes(door: Door): Handlers<Names> {
       const seen = database.collections().filter(({ name }) => maySee(response, name));
       const collections = seen.map((collection) => ({
         name: collection.name,
-        vectors: collection.stats().vectors,
+        vectors: collection.live,
         dimensions: collection.settings.dimensions,
         metric: collection.settings.metric,
         memory_bytes: collection.stats().memoryBytes,

@@ -179,7 +179,7 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
 function workOf(collection: CollectionView, { exact, filter }: SearchQuery): number {
   if (!exact && filter === undefined) return 0;
   if (!exact) return filterWork(collection);
-  return collection.stats().vectors * collection.settings.dimensions;
+  return collection.live * collection.settings.dimensions;
 }
 
 function queryOf(

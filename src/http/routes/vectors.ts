@@ -13,12 +13,12 @@ import {
   collectionName,
   collectionOf,
   type Door,
-  defaultSettings,
   goOn,
   goOnWith,
   type Handlers,
   isTurnOver,
   nextTurn,
+  settingsOfFirst,
   withBody,
 } from "../door.ts";
 import { ingest } from "../ingest.ts";
@@ -78,8 +78,7 @@ export function vectorRoutes(door: Door): Handlers<Names> {
     onSent?: () => void,
   ): Promise<Written> {
     const name = collectionName(request);
-    const isMade = collectionOf(door, request) === undefined;
-    const defaults = isMade ? defaultSettings(rows.dimensions, metric) : undefined;
+    const defaults = settingsOfFirst(door, request, rows.dimensions);
     const { sequence } = await database.put(name, rows, defaults, onRead, onSent);
     control.count("rowsInserted", rows.ids.length);
     return { sequence };
