@@ -47,6 +47,7 @@ export function searchFiltered(
   worker.moved = 0;
   worker.gaveUp = 0;
   worker.filtered = 1;
+  worker.copiesMax = candidates;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     prepareQuery(worker);
     poolReset(worker, ef);

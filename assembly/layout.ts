@@ -36,6 +36,8 @@ export const K_MAX = 10000;
 export const LEVELS_MAX = 8;
 export const POOL_MAX = 32768;
 export const SELECT_MAX = 1024;
+export const TIED_BITS = 10;
+export const TIED_BYTES = 16384;
 export const CODE_DIMENSIONS_MIN = 16;
 export const MEMORY_END_MAX = 4294901760;
 

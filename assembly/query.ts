@@ -6,6 +6,9 @@ import * as L from "./layout";
 import { flagsOf, vectorOf } from "./row";
 import { Worker } from "./worker";
 
+/** Copies of a row that a walk keeps when it links another (graph/copies.ts). */
+const COPIES_LINKED: u32 = 16;
+
 /**
  * Readies the vector in `worker.query`. A query that the range cannot hold is walked on float32.
  */
@@ -16,6 +19,7 @@ export function prepareQuery(worker: Worker): void {
 
 /** Readies a row that is to be linked. */
 export function prepareRow(worker: Worker, slot: u32): void {
+  worker.copiesMax = COPIES_LINKED;
   memory.copy(worker.query, vectorOf(slot), header().vectorStride);
   begin(worker);
   if (worker.mode == MODE_FLOATS) return;

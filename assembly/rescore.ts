@@ -5,7 +5,7 @@
 import { passes } from "./bitmap";
 import { fromOrderedBits, MODE_COARSE, orderedBits } from "./codebook";
 import { heapOffer, heapReset, heapSort } from "./graph/heap";
-import { keyIn, poolEntry, slotIn } from "./graph/pool";
+import { DEAD, keyIn, poolEntry, slotIn } from "./graph/pool";
 import { sortEntries } from "./graph/select";
 import { visit, visitedReset } from "./graph/visited";
 import { header } from "./header";
@@ -22,14 +22,16 @@ const MEASURED_MIN: u32 = 8;
 
 /**
  * Merges pool and tail, both sorted, into `worker.order`: key << 32 | slot of the nearest `wanted`
- * distinct visible rows.
+ * distinct visible rows, and the copies of them that the walk kept: these take nobody's place here
+ * either.
  */
 export function merge(worker: Worker, wanted: u32): u32 {
   visitedReset(worker);
   let count: u32 = 0;
+  let counted: u32 = 0;
   let p: u32 = 0;
   let t: u32 = 0;
-  while (count < wanted) {
+  while (counted < wanted && count < <u32>L.POOL_MAX) {
     const pooled = p < worker.poolSize ? poolEntry(worker, p) : u64.MAX_VALUE;
     const tailed = t < worker.heapSize ? load<u64>(worker.heap + ((<usize>t) << 3)) : u64.MAX_VALUE;
     if (pooled == u64.MAX_VALUE && tailed == u64.MAX_VALUE) break;
@@ -43,6 +45,7 @@ export function merge(worker: Worker, wanted: u32): u32 {
     if (!visit(worker, slot) || !isVisible(slot, worker.snapshot)) continue;
     store<u64>(worker.order + ((<usize>count) << 3), ((<u64>keyIn(found)) << 32) | slot);
     count++;
+    counted += <u32>!(found & DEAD);
   }
   return count;
 }
@@ -83,6 +86,8 @@ function refine(worker: Worker, count: u32): void {
 function rescore(worker: Worker, count: u32, k: u32): u32 {
   const measured = worker.pool;
   let size: u32 = 0;
+  let told: u32 = 0;
+  let last: u32 = 0;
   let least: f32 = Infinity;
   let most: f32 = -Infinity;
   heapReset(worker, min(k, count));
@@ -91,7 +96,7 @@ function rescore(worker: Worker, count: u32, k: u32): u32 {
     const found = load<u64>(at);
     const slot = slotIn(found);
     const estimate = estimated(worker, keyIn(found));
-    if (size >= k && size >= MEASURED_MIN) {
+    if (size >= k && told >= MEASURED_MIN) {
       const bar = fromOrderedBits(<u32>(load<u64>(worker.heap) >> 32));
       if (estimate - (most + (most - least)) > bar) break;
     }
@@ -106,6 +111,9 @@ function rescore(worker: Worker, count: u32, k: u32): u32 {
     store<u64>(measured + ((<usize>size) << 3), ((<u64>key) << 32) | i);
     heapOffer(worker, key, i);
     size++;
+    // What lies apart in copies is the same each time, and says nothing of other rows.
+    told += <u32>(keyIn(found) != last);
+    last = keyIn(found);
   }
   return settle(worker, size);
 }

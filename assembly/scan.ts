@@ -9,7 +9,7 @@
 import { nextPassing, passes } from "./bitmap";
 import { MODE_CAREFUL, MODE_COARSE, MODE_CODES, orderedBits } from "./codebook";
 import { heapOffer, heapReset, heapSort } from "./graph/heap";
-import { keyIn, poolReset, slotIn } from "./graph/pool";
+import { keyIn, poolCounts, poolReset, slotIn } from "./graph/pool";
 import { descend, entry, open, walk } from "./graph/search";
 import { adapt } from "./graph/width";
 import { header, slotsUsed } from "./header";
@@ -40,6 +40,7 @@ export const ATTEMPTS = 4;
 export function search(worker: Worker, ef: u32, candidates: u32, k: u32): u32 {
   worker.distances = 0;
   worker.moved = 0;
+  worker.copiesMax = candidates;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     prepareQuery(worker);
     poolReset(worker, ef);
@@ -51,7 +52,7 @@ export function search(worker: Worker, ef: u32, candidates: u32, k: u32): u32 {
     if (!isStale(worker)) break;
   }
   const least = worker.poolSpan == 0 ? ef : worker.poolSure;
-  worker.exhausted = worker.poolSize - worker.poolDead < least ? worker.poolSize : 0;
+  worker.exhausted = poolCounts(worker) < least ? worker.poolSize : 0;
   heapSort(worker);
   return decide(worker, merge(worker, candidates), k);
 }

@@ -27,6 +27,12 @@ export class Worker {
   poolSize: u32;
   poolLimit: u32;
   poolDead: u32;
+  poolSpare: u32;
+  /** Copies of a row that the pool keeps. */
+  copiesMax: u32;
+  /** Rows tied in this walk (graph/copies.ts), and the walk's number. */
+  tied: usize;
+  walk: u32;
   poolNext: u32;
   heap: usize;
   heapSize: u32;
@@ -84,6 +90,7 @@ export class Worker {
         4 * 1024 + // gather
         4 * 1024 + // keys
         8 * L.SELECT_MAX + // chosen
+        L.TIED_BYTES + // tied
         8 * L.POOL_MAX + // order
         8 * L.POOL_MAX + // pool
         8 * L.POOL_MAX + // heap
@@ -115,6 +122,8 @@ export class Worker {
     at += 4 * 1024;
     own.chosen = at;
     at += 8 * L.SELECT_MAX;
+    own.tied = at;
+    at += L.TIED_BYTES;
     own.order = at;
     at += 8 * L.POOL_MAX;
     own.pool = at;

@@ -17,7 +17,7 @@ import { passes } from "../bitmap";
 import * as L from "../layout";
 import { countOf, degreeMax, hasDied, headOf, linkAt, listOf } from "../row";
 import { Worker } from "../worker";
-import { poolBar, poolInsert, poolPeek, poolReset, poolTake } from "./pool";
+import { poolBar, poolCounts, poolInsert, poolPeek, poolReset, poolTake } from "./pool";
 import { visit, visitedReset } from "./visited";
 
 /** Rows gathered at once, at most; the room is for 1024. */
@@ -60,7 +60,7 @@ export function searchPassing<S>(
     }
     expand<S>(worker, slot, wanted);
   }
-  if (worker.poolSize - worker.poolDead < ef) worker.gaveUp = 1;
+  if (poolCounts(worker) < ef) worker.gaveUp = 1;
 }
 
 // @ts-ignore: decorator

@@ -24,6 +24,7 @@ import * as Row from "../row";
 import { beginWalk, endWalk } from "../readers";
 import { Worker } from "../worker";
 import { DEAD, poolEntry, slotIn } from "./pool";
+import { hang, hostOf, isCopy } from "./copies";
 import { descend, entry, searchLayer } from "./search";
 import { select, selectOwn, sortEntries } from "./select";
 import { splice } from "./splice";
@@ -126,11 +127,32 @@ function scramble(value: u32): u32 {
 
 /** Chooses the row's neighbours on a level from the pool and writes them into its own list. */
 function writeOwn<S>(worker: Worker, slot: u32, level: u32): void {
+  const host = hostOf<S>(worker, slot);
   let count = gatherPool(worker, slot, DEAD);
   // Where little lives, dead rows keep the graph in one piece.
   if (count < header().m / 2) count = gatherPool(worker, slot, 0);
-  const chosen = selectOwn<S>(worker, worker.order, count, header().m);
-  writeList(worker, Row.listOf(slot, level), chosen);
+  if (host == L.NO_SLOT) {
+    const chosen = selectOwn<S>(worker, slot, worker.order, count, header().m);
+    return writeList(worker, Row.listOf(slot, level), chosen);
+  }
+  writeBehind<S>(worker, slot, host, level, count);
+}
+
+/** The list of a row that hangs on a copy: the host first, and no other copy yet. */
+function writeBehind<S>(worker: Worker, slot: u32, host: u32, level: u32, count: u32): void {
+  let others: u32 = 0;
+  for (let i: u32 = 0; i < count; i++) {
+    const found = load<u64>(worker.order + ((<usize>i) << 3));
+    if (isCopy(worker, slot, slotIn(found))) continue;
+    store<u64>(worker.order + ((<usize>others) << 3), found);
+    others++;
+  }
+  const chosen = selectOwn<S>(worker, slot, worker.order, others, header().m - 1);
+  const list = Row.listOf(slot, level);
+  Row.setLink(list, 0, host);
+  for (let i: u32 = 0; i < chosen; i++)
+    Row.setLink(list, i + 1, load<u32>(worker.chosen + ((<usize>i) << 2)));
+  Row.setCount(list, chosen + 1);
 }
 
 /**
@@ -141,7 +163,9 @@ export function gatherPool(worker: Worker, slot: u32, without: u64): u32 {
   let count: u32 = 0;
   for (let i: u32 = 0; i < worker.poolSize; i++) {
     const found = poolEntry(worker, i);
-    if (found & without || slotIn(found) == slot) continue;
+    // Copies of others bear the mark too.
+    if (found & without && Row.hasDied(slotIn(found))) continue;
+    if (slotIn(found) == slot) continue;
     if (found & DEAD && Row.isDoomed(slotIn(found))) continue;
     store<u64>(worker.order + ((<usize>count) << 3), found);
     count++;
@@ -155,10 +179,15 @@ export function writeList(worker: Worker, list: usize, count: u32): void {
   Row.setCount(list, count);
 }
 
-/** Gives each neighbour of the row on a level its link back. */
+/** Gives each neighbour of the row on a level its link back; of a copy, only the host. */
 function publish<S>(worker: Worker, slot: u32, level: u32, slack: u32): void {
   const list = Row.listOf(slot, level);
   const count = Row.countOf(list);
+  if (count > 0 && isCopy(worker, slot, Row.linkAt(list, 0))) {
+    const host = Row.linkAt(list, 0);
+    if (!hang(worker, host, slot, level)) link<S>(worker, host, slot, level, slack);
+    return;
+  }
   // The list may change under us as soon as the first link back is there: we go by a copy.
   const copy = worker.keys;
   for (let i: u32 = 0; i < count; i++) store<u32>(copy + ((<usize>i) << 2), Row.linkAt(list, i));
@@ -198,7 +227,7 @@ function addLink<S>(worker: Worker, target: u32, slot: u32, level: u32, slack: u
   writeList(
     worker,
     list,
-    select<S>(worker, entries, kept, max<u32>(bound - min(slack, bound / 2), 1)),
+    select<S>(worker, target, entries, kept, max<u32>(bound - min(slack, bound / 2), 1)),
   );
 }
 
@@ -217,7 +246,9 @@ function gatherList<S>(
   for (let i: u32 = 0; i <= count; i++) {
     const other = i < count ? Row.linkAt(list, i) : slot;
     if (!withDead && Row.hasDied(other)) continue;
-    const key = changetype<S>(0).fromHeld(worker, other);
+    // Copies hang on each other: no larger product pushes them out.
+    const isOwn = header().metric == L.METRIC_DOT && isCopy(worker, target, other);
+    const key = isOwn ? 0 : changetype<S>(0).fromHeld(worker, other);
     store<u64>(entries + ((<usize>kept) << 3), ((<u64>key) << 32) | other);
     kept++;
   }

@@ -5,11 +5,14 @@
  *   entry = key << 32 | expanded << 31 | dead << 30 | slot
  *
  * `limit` counts living entries: a dead row is walked through but takes nobody's place, so the pool
- * holds `poolDead` entries more, up to `deadShare` limits. `poolNext` is the first entry that has
- * not been expanded. A walk that adapts (width.ts) also turns away what lies beyond its reach.
+ * holds `poolDead` entries more, up to `deadShare` limits. Further copies of an entry (copies.ts)
+ * are marked and counted as dead ones are, and `poolSpare` says how many they are. `poolNext` is the
+ * first entry that has not been expanded. A walk that adapts (width.ts) also turns away what lies
+ * beyond its reach.
  */
 import * as L from "../layout";
 import { Worker } from "../worker";
+import { isCounted, noteCopy, noteFirst } from "./copies";
 
 export const EXPANDED: u64 = 0x80000000;
 export const DEAD: u64 = 0x40000000;
@@ -20,7 +23,8 @@ export const DEAD_SHARE: u32 = 8;
 // @ts-ignore: decorator
 @inline
 function places(worker: Worker): u32 {
-  return worker.poolLimit + min<u32>(worker.poolDead, worker.poolLimit * worker.deadShare);
+  const dead = min<u32>(worker.poolDead - worker.poolSpare, worker.poolLimit * worker.deadShare);
+  return worker.poolLimit + worker.poolSpare + dead;
 }
 
 // @ts-ignore: decorator
@@ -30,8 +34,14 @@ export function poolReset(worker: Worker, limit: u32): void {
   worker.poolLimit = limit;
   worker.deadShare = DEAD_SHARE;
   worker.poolDead = 0;
+  worker.poolSpare = 0;
   worker.poolNext = 0;
   worker.poolSpan = 0;
+}
+
+/** Living rows in the pool, copies included. */
+export function poolCounts(worker: Worker): u32 {
+  return worker.poolSize - worker.poolDead + worker.poolSpare;
 }
 
 // @ts-ignore: decorator
@@ -73,10 +83,38 @@ function poolReach(worker: Worker): u64 {
   return max<u64>(<u64>(span * <f32>anchor), <u64>keyIn(poolEntry(worker, sure - 1)));
 }
 
+/** Whether an entry beside the one that comes in at `at` is as far. */
+// @ts-ignore: decorator
+@inline
+function isTied(worker: Worker, at: u32, key: u32): bool {
+  if (at > 0 && keyIn(poolEntry(worker, at - 1)) == key) return true;
+  return at + 1 < worker.poolSize && keyIn(poolEntry(worker, at + 1)) == key;
+}
+
+/**
+ * The mark of the entry that comes in at `at`, tied with others: of a row only the first copy
+ * counts. Takes it out again where there are enough.
+ */
+function markTied(worker: Worker, at: u32, key: u32, slot: u32): u64 {
+  if (at > 0) noteEntry(worker, at - 1, key);
+  if (at + 1 < worker.poolSize) noteEntry(worker, at + 1, key);
+  const copies = noteCopy(worker, key, slot);
+  if (copies == 0) return 0;
+  worker.poolDead++;
+  worker.poolSpare++;
+  return copies < worker.copiesMax ? DEAD : DEAD | EXPANDED;
+}
+
+/** Sees to it that a tied entry's copies are known from now on. */
+function noteEntry(worker: Worker, index: u32, key: u32): void {
+  const found = poolEntry(worker, index);
+  if (keyIn(found) == key && !(found & DEAD)) noteFirst(worker, key, slotIn(found));
+}
+
 /** Puts an entry in its place; the farthest goes when more than `limit` living ones are there. */
 export function poolInsert(worker: Worker, key: u32, slot: u32, dead: bool): void {
   const pool = worker.pool;
-  const entry = ((<u64>key) << 32) | (dead ? DEAD : 0) | slot;
+  let entry = ((<u64>key) << 32) | (dead ? DEAD : 0) | slot;
   let at = worker.poolSize;
   let above = pool + ((<usize>at) << 3);
   while (at > 0) {
@@ -86,9 +124,10 @@ export function poolInsert(worker: Worker, key: u32, slot: u32, dead: bool): voi
     above -= 8;
     at--;
   }
-  store<u64>(above, entry);
   worker.poolSize++;
   if (dead) worker.poolDead++;
+  else if (isTied(worker, at, key)) entry |= markTied(worker, at, key, slot);
+  store<u64>(above, entry);
   if (at < worker.poolNext) worker.poolNext = at;
   trim(worker);
 }
@@ -101,7 +140,10 @@ function trim(worker: Worker): void {
     worker.poolSize >= <u32>L.POOL_MAX
   ) {
     worker.poolSize--;
-    if (load<u64>(worker.pool + ((<usize>worker.poolSize) << 3)) & DEAD) worker.poolDead--;
+    const last = poolEntry(worker, worker.poolSize);
+    if (!(last & DEAD)) continue;
+    worker.poolDead--;
+    worker.poolSpare -= <u32>isCounted(worker, slotIn(last));
   }
 }
 

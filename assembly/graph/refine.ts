@@ -20,6 +20,7 @@ import { beginWalk, endWalk } from "../readers";
 import * as Row from "../row";
 import { Worker } from "../worker";
 import { gatherPool, link } from "./insert";
+import { hostOf } from "./copies";
 import { DEAD, slotIn } from "./pool";
 import { descend, entry, searchLayer } from "./search";
 import { selectOwn } from "./select";
@@ -88,13 +89,15 @@ function linkIn<S>(worker: Worker, slot: u32, ef: u32): void {
   const door = entry();
   if (slotIn(door) == L.NO_SLOT) return;
   searchLayer<S>(worker, descend<S>(worker, slotIn(door), <u32>(door >> 32), 0), ef, 0);
+  // Where a copy of it leads to the row, nobody else does.
+  const host = hostOf<S>(worker, slot);
   const met = gatherPool(worker, slot, DEAD);
-  const chosen = selectOwn<S>(worker, worker.order, met, header().m);
+  const chosen = selectOwn<S>(worker, slot, worker.order, met, header().m);
   const copy = worker.keys;
   memory.copy(copy, worker.chosen, (<usize>chosen) << 2);
   for (let i: u32 = 0; i < chosen; i++) {
     const other = load<u32>(copy + ((<usize>i) << 2));
     link<S>(worker, slot, other, 0, SLACK);
-    link<S>(worker, other, slot, 0, SLACK);
+    if (host == L.NO_SLOT) link<S>(worker, other, slot, 0, SLACK);
   }
 }

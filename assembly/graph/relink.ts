@@ -123,7 +123,7 @@ function tie<S>(worker: Worker, slot: u32, level: u32, met: u32): void {
     count++;
   }
   if (count > met) sortEntries(worker.order, count);
-  const chosen = selectOwn<S>(worker, worker.order, count, header().m);
+  const chosen = selectOwn<S>(worker, slot, worker.order, count, header().m);
   writeList(worker, list, chosen);
   for (let i: u32 = 0; i < chosen; i++)
     store<u32>(worker.keys + ((<usize>i) << 2), load<u32>(worker.chosen + ((<usize>i) << 2)));

@@ -106,7 +106,7 @@ function mendIn<S>(worker: Worker, slot: u32, level: u32): void {
   gatherAround<S>(worker, slot, level);
   const bound = Row.degreeMax(level);
   const wanted = bound - min(SLACK, bound / 2);
-  const chosen = selectOwn<S>(worker, worker.heap, worker.heapSize, wanted);
+  const chosen = selectOwn<S>(worker, slot, worker.heap, worker.heapSize, wanted);
   const list = Row.listOf(slot, level);
   const fresh = keepNew(worker, list, chosen);
   writeList(worker, list, chosen);

@@ -9,6 +9,7 @@ import { Worker } from "../worker";
 /** Begins a walk. The stamps are cleared once in 255 walks. */
 export function visitedReset(worker: Worker): void {
   worker.epoch++;
+  worker.walk++;
   if (worker.epoch > 255) {
     memory.fill(worker.visited, 0, slotsUsed());
     worker.epoch = 1;

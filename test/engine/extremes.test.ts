@@ -1,7 +1,9 @@
 /** Data that nobody would call typical: no crash, nothing lost, recall kept. */
 import { expect } from "chai";
+import * as L from "../../assembly/layout.ts";
 import { rowAt } from "../../perf/exact.ts";
 import { seededRandom } from "../../perf/random.ts";
+import type { Shard } from "../../src/engine/shard.ts";
 import {
   append,
   linkAll,
@@ -11,10 +13,14 @@ import {
   recallToScan,
   rowsOf,
   SEED,
+  words,
 } from "./trial.ts";
 
 const FLOOR = 0.9;
 const QUERIES = 20;
+
+/** Of the 32 links of a list. */
+const COPIES_MAX = 4;
 
 interface Shape {
   readonly rows: number;
@@ -29,6 +35,31 @@ const SHAPES: Record<string, Shape> = {
     rows: 1600,
     dimensions: 16,
     component: (row, axis, normal) => (row % 4 ? normal() : Math.cos(axis)),
+  },
+  "copies of one row among distinct ones of 32 dimensions": {
+    rows: 2000,
+    dimensions: 32,
+    component: (row, axis, normal) => (row % 4 || row >= 2000 ? normal() : Math.cos(axis)),
+  },
+  "copies of a row that lies between all others": {
+    rows: 2000,
+    dimensions: 32,
+    component: (row, axis, normal) => (row % 4 || row >= 2000 ? normal() : 0.01 * Math.cos(axis)),
+  },
+  "a hundred copies of each of twenty rows among distinct ones": {
+    rows: 3000,
+    dimensions: 32,
+    component: (row, axis, normal) => (row < 2000 ? drawn(row % 20, axis) : normal()),
+  },
+  "twenty copies of every row": {
+    rows: 2000,
+    dimensions: 128,
+    component: (row, axis, normal) => (row < 2000 ? drawn(row % 100, axis) : normal()),
+  },
+  "rows along the axes, of which many point the same way": {
+    rows: 1600,
+    dimensions: 64,
+    component: (row, axis) => (axis === row % 64 ? 1 + (row % 100) : 0),
   },
   "one row": { rows: 1, dimensions: 32, component: (_row, _axis, normal) => normal() },
   "fewer rows than k": { rows: 4, dimensions: 32, component: (_row, _axis, normal) => normal() },
@@ -85,6 +116,12 @@ const SHAPES: Record<string, Shape> = {
   },
 };
 
+/** A component of the row that copies are made of, about normal. */
+function drawn(row: number, axis: number): number {
+  const random = seededRandom(1 + row * 8192 + axis);
+  return random.normal();
+}
+
 overVariants("the engine", (name) => {
   for (const [title, { rows, dimensions, component }] of Object.entries(SHAPES)) {
     for (const metric of METRICS) {
@@ -106,6 +143,30 @@ overVariants("the engine", (name) => {
     }
   }
 
+  for (const metric of METRICS) {
+    it(`links copies so that each can be reached and none fill a list: ${metric}`, () => {
+      const [rows, dimensions] = [1500, 32];
+      const isCopied = (row: number) => row % 3 === 0;
+      const random = seededRandom(SEED);
+      const values = new Float32Array(rows * dimensions);
+      for (let i = 0; i < values.length; i++) {
+        const [row, axis] = [Math.floor(i / dimensions), i % dimensions];
+        values[i] = isCopied(row) ? 3 * Math.cos(axis) : random.normal();
+      }
+      const shard = newShard(name, { dimensions, metric, capacity: rows });
+      append(shard, values);
+      linkAll(shard);
+      expect(shard.check()).to.equal(undefined);
+      const others: number[] = [];
+      for (let row = 0; row < rows; row++) {
+        const copies = linksOf(shard, row).filter(isCopied).length;
+        if (isCopied(row)) expect(copies).to.be.within(1, COPIES_MAX);
+        else others.push(copies);
+      }
+      expect(Math.max(...others)).to.be.at.most(COPIES_MAX);
+    });
+  }
+
   // Under dot all zero rows are equally far from everything: there is nothing to walk by.
   for (const metric of ["l2"] as const) {
     it(`finds the one row that is not zero: ${metric}`, () => {
@@ -123,3 +184,11 @@ overVariants("the engine", (name) => {
     });
   }
 });
+
+/** What a row leads to on level 0. */
+function linksOf(shard: Shard, slot: number): number[] {
+  const all = words(shard);
+  const at =
+    (all[L.HEADER_ROWS_BASE >>> 2]! + slot * all[L.HEADER_ROW_STRIDE >>> 2]! + L.ROW_COUNT) >>> 2;
+  return Array.from(all.subarray(at + 1, at + 1 + all[at]!));
+}
