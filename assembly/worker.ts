@@ -28,6 +28,8 @@ export class Worker {
   poolLimit: u32;
   poolDead: u32;
   poolSpare: u32;
+  /** Entries that the pool may hold. */
+  places: u32;
   /** Copies of a row that the pool keeps. */
   copiesMax: u32;
   /** Rows tied in this walk (graph/copies.ts), and the walk's number. */

@@ -55,27 +55,23 @@ function placeOf(worker: Worker, slot: u32): usize {
   return worker.tied + ((<usize>(hash >> (64 - L.TIED_BITS))) << 4);
 }
 
-/** Whether a copy of `slot` has been noted there in this walk, at that distance. */
-function isNoted(worker: Worker, place: usize, key: u32, slot: u32): bool {
-  const first = load<u32>(place, 4);
-  return (
-    load<u32>(place) == key &&
-    load<u32>(place, 12) == worker.walk &&
-    (first == slot || isCopy(worker, first, slot))
-  );
-}
-
-/** Sees to it that copies of an entry of the pool are known from now on. */
-export function noteFirst(worker: Worker, key: u32, slot: u32): void {
+/** Where copies of `slot` are noted in this walk, at that distance; anew, where none are. */
+function noted(worker: Worker, key: u32, slot: u32): usize {
   const place = placeOf(worker, slot);
-  if (!isNoted(worker, place, key, slot)) note(worker, place, key, slot);
-}
-
-function note(worker: Worker, place: usize, key: u32, slot: u32): void {
+  const isThere = load<u32>(place) == key && load<u32>(place, 12) == worker.walk;
+  const first = load<u32>(place, 4);
+  if (isThere && (first == slot || isCopy(worker, first, slot))) return place;
   store<u32>(place, key);
   store<u32>(place, slot, 4);
   store<u32>(place, 0, 8);
   store<u32>(place, worker.walk, 12);
+  return place;
+}
+
+/** Sees to it that copies of an entry of the pool are known from now on. */
+export function noteFirst(worker: Worker, key: u32, slot: u32): void {
+  const place = noted(worker, key, slot);
+  store<u32>(place, max<u32>(load<u32>(place, 8), 1), 8);
 }
 
 /**
@@ -83,14 +79,10 @@ function note(worker: Worker, place: usize, key: u32, slot: u32): void {
  * One in a lower slot than all before leads to the root, and counts as the second.
  */
 export function noteCopy(worker: Worker, key: u32, slot: u32): u32 {
-  const place = placeOf(worker, slot);
-  if (!isNoted(worker, place, key, slot)) {
-    note(worker, place, key, slot);
-    return 0;
-  }
-  const copies = load<u32>(place, 8) + 1;
-  store<u32>(place, copies, 8);
-  if (slot > load<u32>(place, 4)) return copies;
+  const place = noted(worker, key, slot);
+  const copies = load<u32>(place, 8);
+  store<u32>(place, copies + 1, 8);
+  if (slot >= load<u32>(place, 4)) return copies;
   store<u32>(place, slot, 4);
   return 1;
 }

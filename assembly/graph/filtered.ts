@@ -17,7 +17,7 @@ import { passes } from "../bitmap";
 import * as L from "../layout";
 import { countOf, degreeMax, hasDied, headOf, linkAt, listOf } from "../row";
 import { Worker } from "../worker";
-import { poolBar, poolCounts, poolInsert, poolPeek, poolReset, poolTake } from "./pool";
+import { poolBar, poolCounts, poolInsert, poolPeek, poolReset, poolTake, setPlaces } from "./pool";
 import { visit, visitedReset } from "./visited";
 
 /** Rows gathered at once, at most; the room is for 1024. */
@@ -46,6 +46,7 @@ export function searchPassing<S>(
   visitedReset(worker);
   poolReset(worker, ef);
   worker.deadShare = BRIDGE_SHARE;
+  setPlaces(worker);
   visit(worker, from);
   poolInsert(worker, changetype<S>(0).one(worker, from), from, !counts(worker, from));
   worker.looked = 0;

@@ -6,9 +6,9 @@
  *
  * `limit` counts living entries: a dead row is walked through but takes nobody's place, so the pool
  * holds `poolDead` entries more, up to `deadShare` limits. Further copies of an entry (copies.ts)
- * are marked and counted as dead ones are, and `poolSpare` says how many they are. `poolNext` is the
- * first entry that has not been expanded. A walk that adapts (width.ts) also turns away what lies
- * beyond its reach.
+ * are marked and counted as dead ones are; `poolSpare` says how many. `poolNext` is the first entry
+ * that has not been expanded. A walk that adapts (width.ts) also turns away what lies beyond its
+ * reach.
  */
 import * as L from "../layout";
 import { Worker } from "../worker";
@@ -20,15 +20,12 @@ export const DEAD: u64 = 0x40000000;
 /** Dead entries that are walked through, in limits: beyond that they take places like others. */
 export const DEAD_SHARE: u32 = 8;
 
-// @ts-ignore: decorator
-@inline
-function places(worker: Worker): u32 {
+/** After a change of what the pool may hold. */
+export function setPlaces(worker: Worker): void {
   const dead = min<u32>(worker.poolDead - worker.poolSpare, worker.poolLimit * worker.deadShare);
-  return worker.poolLimit + worker.poolSpare + dead;
+  worker.places = min<u32>(worker.poolLimit + worker.poolSpare + dead, L.POOL_MAX - 1);
 }
 
-// @ts-ignore: decorator
-@inline
 export function poolReset(worker: Worker, limit: u32): void {
   worker.poolSize = 0;
   worker.poolLimit = limit;
@@ -37,6 +34,7 @@ export function poolReset(worker: Worker, limit: u32): void {
   worker.poolSpare = 0;
   worker.poolNext = 0;
   worker.poolSpan = 0;
+  setPlaces(worker);
 }
 
 /** Living rows in the pool, copies included. */
@@ -68,7 +66,7 @@ export function keyIn(entry: u64): u32 {
 export function poolBar(worker: Worker): u64 {
   const size = worker.poolSize;
   const reach = poolReach(worker);
-  if (size < places(worker)) return reach;
+  if (size < worker.places) return reach;
   return min<u64>(reach, load<u64>(worker.pool + ((<usize>size) << 3) - 8) >> 32);
 }
 
@@ -102,6 +100,7 @@ function markTied(worker: Worker, at: u32, key: u32, slot: u32): u64 {
   if (copies == 0) return 0;
   worker.poolDead++;
   worker.poolSpare++;
+  setPlaces(worker);
   return copies < worker.copiesMax ? DEAD : DEAD | EXPANDED;
 }
 
@@ -125,8 +124,10 @@ export function poolInsert(worker: Worker, key: u32, slot: u32, dead: bool): voi
     at--;
   }
   worker.poolSize++;
-  if (dead) worker.poolDead++;
-  else if (isTied(worker, at, key)) entry |= markTied(worker, at, key, slot);
+  if (dead) {
+    worker.poolDead++;
+    setPlaces(worker);
+  } else if (isTied(worker, at, key)) entry |= markTied(worker, at, key, slot);
   store<u64>(above, entry);
   if (at < worker.poolNext) worker.poolNext = at;
   trim(worker);
@@ -135,15 +136,13 @@ export function poolInsert(worker: Worker, key: u32, slot: u32, dead: bool): voi
 // @ts-ignore: decorator
 @inline
 function trim(worker: Worker): void {
-  while (
-    worker.poolSize > places(worker) ||
-    worker.poolSize >= <u32>L.POOL_MAX
-  ) {
+  while (worker.poolSize > worker.places) {
     worker.poolSize--;
     const last = poolEntry(worker, worker.poolSize);
     if (!(last & DEAD)) continue;
     worker.poolDead--;
     worker.poolSpare -= <u32>isCounted(worker, slotIn(last));
+    setPlaces(worker);
   }
 }
 

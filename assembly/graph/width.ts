@@ -14,7 +14,7 @@ import { MODE_CODES } from "../codebook";
 import { header } from "../header";
 import * as L from "../layout";
 import { Worker } from "../worker";
-import { keyIn, poolEntry } from "./pool";
+import { keyIn, poolEntry, setPlaces } from "./pool";
 
 /** Rows that are walked at least, a share of ef, and at most, in ef. */
 const SURE_SHARE: u32 = 3;
@@ -63,6 +63,7 @@ export function adapt(worker: Worker, ef: u32, k: u32): void {
   // Coarse codes tell a row's place only roughly: half as many again as are wanted stay.
   worker.poolSure = max(ef / SURE_SHARE, min(ef, anchor + anchor / 2));
   worker.poolLimit = min<u32>(ef * LIMIT, L.POOL_MAX);
+  setPlaces(worker);
   worker.poolSpan = spanOf(spread, times);
 }
 
