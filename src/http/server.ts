@@ -5,14 +5,14 @@
 import { randomUUID } from "node:crypto";
 import {
   createServer,
-  type IncomingMessage,
+  IncomingMessage,
   type Server,
   type ServerOptions,
-  type ServerResponse,
+  ServerResponse,
 } from "node:http";
 import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import type { Socket } from "node:net";
-import type { Express, Response } from "express";
+import type { Express, NextFunction, Request, Response } from "express";
 import type { Config } from "../config.ts";
 import { type ErrorCode, OmenError } from "../errors.ts";
 import { PROBLEM_TYPE, problemOf } from "./problem.ts";
@@ -47,6 +47,7 @@ export function createHttpServer(app: Express, config: Config, tls?: TlsTexts): 
     noDelay: true,
     // The app refuses a request without one, in words.
     requireHostHeader: false,
+    ...bornFor(app),
   };
   const server = tls === undefined ? createServer(limits) : createHttps(limits, tls);
   server.maxConnections = config.connectionsMax;
@@ -70,7 +71,8 @@ export function createHttpServer(app: Express, config: Config, tls?: TlsTexts): 
   function handle(request: IncomingMessage, response: ServerResponse): void {
     answers.set(request.socket, response);
     if (isClosing) response.setHeader("Connection", "close");
-    app(request, response);
+    (response as Response).locals = newLocals();
+    app(request as Request, response as Response, unanswered);
   }
   server.on("request", handle);
   // Whoever asks before sending a body is told to go on by the route, after the guard.
@@ -98,6 +100,44 @@ export function createHttpServer(app: Express, config: Config, tls?: TlsTexts): 
     close,
   };
 }
+
+/**
+ * Express gives each request and each answer its own prototypes, which costs as much as finding the
+ * route. They are born with them, so there is nothing to change.
+ */
+function bornFor({ request, response }: Express): Pick<ServerOptions, "IncomingMessage"> {
+  return {
+    IncomingMessage: bornAs(IncomingMessage, request),
+    ServerResponse: bornAs(ServerResponse, response),
+  } as Pick<ServerOptions, "IncomingMessage">;
+}
+
+type Maker = new (...given: never[]) => object;
+
+function bornAs<Made extends Maker>(made: Made, prototype: object): Made {
+  function Born(...given: unknown[]): object {
+    return Reflect.construct(made, given, new.target);
+  }
+  Born.prototype = prototype;
+  return Born as unknown as Made;
+}
+
+/** What the app keeps of a request, of one shape: Express's own is a dictionary. */
+function newLocals(): Response["locals"] {
+  return {
+    startedAtMs: 0,
+    operation: 0,
+    requestId: "",
+    trace: undefined,
+    grant: undefined,
+    media: undefined,
+  };
+}
+
+/** The app answers everything, errors too; what it did not answer is nobody's. */
+const unanswered: NextFunction = (error?: unknown) => {
+  throw error ?? new Error("a request went through the app without an answer");
+};
 
 /** A handshake may take as long as headers may. */
 function createHttps(limits: ServerOptions, tls: TlsTexts): TlsServer {
