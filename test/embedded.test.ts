@@ -78,6 +78,7 @@ describe("embedded refusals", () => {
   const circle: Record<string, unknown> = {};
   circle.self = circle;
   const deep = Array.from({ length: 70 }).reduce<object>((inner) => ({ inner }), {});
+  const saying = (what: unknown) => ({ toJSON: () => what });
   // biome-ignore lint/suspicious/noExplicitAny: what a program without types may pass
   const wrong: [string, any, string, string?][] = [
     ["an empty id", { ...row, id: "" }, "INVALID_ID", "/0/id"],
@@ -93,6 +94,19 @@ describe("embedded refusals", () => {
     ["metadata in a circle", { ...row, metadata: circle }, "INVALID_METADATA"],
     ["metadata that is deep", { ...row, metadata: deep }, "INVALID_METADATA"],
     ["metadata that is large", { ...row, metadata: { a: "x".repeat(65536) } }, "INVALID_METADATA"],
+    ["metadata that says it is a text", { ...row, metadata: new Date() }, "INVALID_METADATA"],
+    ["metadata that says it is a list", { ...row, metadata: saying([1]) }, "INVALID_METADATA"],
+    ["metadata that says nothing", { ...row, metadata: saying(undefined) }, "INVALID_METADATA"],
+    [
+      "a member that says it is deep",
+      { ...row, metadata: { a: saying(deep) } },
+      "INVALID_METADATA",
+    ],
+    [
+      "a member that says a half",
+      { ...row, metadata: { a: saying("\ud800") } },
+      "INVALID_METADATA",
+    ],
     ["what JSON has not", { ...row, metadata: { a: 1n } }, "INVALID_METADATA", "/0/metadata/a"],
     ["what JSON would change", { ...row, metadata: { a: Number.NaN } }, "INVALID_METADATA"],
   ];
@@ -106,6 +120,16 @@ describe("embedded refusals", () => {
       expect((await rows.stats()).vectors).to.equal(0);
     });
   }
+
+  it("keeps what a member's toJSON gives, and refuses a patch that gives no object", async () => {
+    const others = await database.createCollection("others", { dimensions: 2 });
+    const at = new Date(0);
+    await others.add({ ...row, metadata: { at } } as never);
+    const patched = others.patch("a", { metadata: at } as never);
+    const refused = await patched.catch((error) => error);
+    expect(refused).to.be.instanceOf(OmenError).and.include({ code: "INVALID_METADATA" });
+    expect((await others.get("a"))!.metadata).to.deep.equal({ at: at.toJSON() });
+  });
 
   it("refuses twice the same id, wrong searches, names and settings", async () => {
     const rows = database.collection("rows");

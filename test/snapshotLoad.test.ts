@@ -63,6 +63,29 @@ describe("snapshots of a server on a data path", () => {
     }).timeout(120_000);
   }
 
+  it("are kept once under an id, however many send one at the same time", async () => {
+    const { client, server } = await begin(2);
+    await client.post("/vectors/batch", { vectors: batchOf(1) });
+    const images: Uint8Array[] = [];
+    for (const more of [2, 3]) {
+      const { id } = (await client.post("/snapshots", undefined)).body;
+      await untilReady(client, id);
+      images.push(await download(server.port, id));
+      await client.post("/vectors/batch", { vectors: batchOf(more) });
+    }
+    const octets = { "content-type": "application/octet-stream" };
+    for (let round = 0; round < 8; round++) {
+      const path = `/snapshots/same-${round}`;
+      const answers = await Promise.all(
+        images.map((image) => server.connect().send("PUT", path, image, octets)),
+      );
+      const statuses = answers.map(({ status }) => status).sort();
+      expect(statuses).to.deep.equal([201, 409]);
+      const kept = answers.find(({ status }) => status === 201)!.body;
+      expect((await client.get(path)).body).to.deep.equal(kept);
+    }
+  });
+
   it("are restored as a write: the sequence goes on, and what came later is gone", async () => {
     const { client, server, folder } = await begin(2);
     const put = await client.post("/vectors/batch", { vectors: batchOf(1) });

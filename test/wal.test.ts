@@ -302,6 +302,23 @@ describe("the log on a failing disk", () => {
   });
 });
 
+describe("a log that cannot be closed", () => {
+  it("is taken up again when the disk syncs again", async () => {
+    const files = await newFiles();
+    const { wal } = await openLog(files, { safety: "normal" });
+    await fill(wal, 3);
+    files.fault = (operation) => (operation === "sync" ? "EIO" : undefined);
+    const refused = await wal.close().catch((error: unknown) => error);
+    expect(refused).to.have.property("code", "READ_ONLY");
+    files.fault = () => undefined;
+    expect(await wal.tryResume()).to.equal(true);
+    await fill(wal, 2);
+    await wal.close();
+    files.crash();
+    expect((await openLog(files)).sequences).to.deep.equal(upTo(5));
+  });
+});
+
 describe(`damaged logs (SEED=${seed})`, () => {
   it(`${FUZZ_ROUNDS} times: are refused by file, or yield frames that verify`, async () => {
     const files = await newFiles();

@@ -5,7 +5,8 @@
  *
  * Metadata changes by JSON Merge Patch (RFC 7396), on the text: members that the patch does not
  * name keep their bytes, so numbers keep their digits and `__proto__` is a name like any other.
- * Both texts have been checked as JSON objects without a name twice.
+ * Both texts have been checked as JSON objects without a name twice. Text that is none would give
+ * nonsense, and an end: every loop ends with the text.
  */
 import { METADATA_BYTES_MAX } from "../../assembly/desk.ts";
 import { OmenError } from "../errors.ts";
@@ -126,7 +127,7 @@ const isObject = (json: string) => json.trimStart().startsWith("{");
 function membersOf(json: string): Map<string, Member> {
   const members = new Map<string, Member>();
   let at = skipSpace(json, skipSpace(json, 0) + 1);
-  while (json[at] !== "}") {
+  while (at < json.length && json[at] !== "}") {
     const keyEnd = endOfString(json, at);
     const key = json.slice(at, keyEnd);
     const start = skipSpace(json, skipSpace(json, keyEnd) + 1);
@@ -147,7 +148,7 @@ function skipSpace(json: string, from: number): number {
 /** Just past the string that begins there. */
 function endOfString(json: string, from: number): number {
   let at = from + 1;
-  while (json[at] !== '"') at += json[at] === "\\" ? 2 : 1;
+  while (at < json.length && json[at] !== '"') at += json[at] === "\\" ? 2 : 1;
   return at + 1;
 }
 
@@ -156,7 +157,7 @@ function endOfValue(json: string, from: number): number {
   if (json[from] === '"') return endOfString(json, from);
   let at = from;
   let depth = 0;
-  for (;;) {
+  while (at < json.length) {
     const character = json[at]!;
     if (character === '"') at = endOfString(json, at) - 1;
     else if (character === "{" || character === "[") depth++;
@@ -166,4 +167,5 @@ function endOfValue(json: string, from: number): number {
     } else if (depth === 0 && (character === "," || skipSpace(json, at) > at)) return at;
     at++;
   }
+  return at;
 }

@@ -84,7 +84,11 @@ export function metadataBytes(
     refuse("INVALID_METADATA", pointer, "the metadata is not an object", who);
   }
   expectJson(metadata, pointer, who, 1);
-  const bytes = encoder.encode(JSON.stringify(metadata));
+  // What a toJSON or a getter gives is known only now, and it is this that is stored.
+  const text = JSON.stringify(metadata) ?? "null";
+  if (!text.startsWith("{")) refuse("INVALID_METADATA", pointer, "it gives no JSON object", who);
+  expectJson(JSON.parse(text), pointer, who, 1);
+  const bytes = encoder.encode(text);
   if (bytes.length > METADATA_BYTES_MAX) {
     const message = `the metadata has ${bytes.length} bytes, ${METADATA_BYTES_MAX} are allowed`;
     refuse("INVALID_METADATA", pointer, message, who);

@@ -119,12 +119,21 @@ export class Store {
 
   /**
    * When it returns, the collection is gone after any crash; nobody may have a file of it open.
-   * What cannot be removed now the next start removes.
+   * What cannot be removed now the next start removes. When it throws, the collection is there as
+   * before; where not even that can be had, `forsake` is called first: a crash may find it there or
+   * gone, so no write may come any more.
    */
-  async drop({ name, folder }: Stored): Promise<void> {
+  async drop({ name, folder }: Stored, forsake: () => Promise<void>): Promise<void> {
+    const [holder, dropped] = [`${folder}/${HOLDER}`, `${folder}/${DROPPED}`];
     try {
-      await this.files.rename(`${folder}/${HOLDER}`, `${folder}/${DROPPED}`);
-      await this.files.syncFolder(folder);
+      await this.files.rename(holder, dropped);
+      try {
+        await this.files.syncFolder(folder);
+      } catch (error) {
+        const back = this.files.rename(dropped, holder);
+        await back.then(() => this.files.syncFolder(folder)).catch(forsake);
+        throw error;
+      }
     } catch (error) {
       throw storageError(error, `dropping the collection ${name}`, folder);
     }

@@ -193,9 +193,10 @@ export class Wal {
   close(): Promise<void> {
     return this.#inTurn(async () => {
       clearTimeout(this.#timer);
+      // With a sync that fails it is not closed, and can be taken up again.
+      if (this.#fault === undefined) await this.#sync();
       this.#isClosed = true;
       if (this.#fault !== undefined) return;
-      await this.#sync();
       await this.#tail.markDurable();
       await this.#tail.close();
       const error = new OmenError("SHUTTING_DOWN", `the log in ${this.#options.folder} is closed`);

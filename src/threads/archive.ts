@@ -32,6 +32,8 @@ export class Archive {
   /** Being created, or failed to be, by path. */
   readonly #begun = new Map<string, Snapshot>();
   readonly #restoring = new Set<string>();
+  /** Uploads that are about to take their names, by path. */
+  readonly #arriving = new Set<string>();
   #running: Promise<unknown> = Promise.resolve();
   #uploadCount = 0;
 
@@ -138,15 +140,27 @@ export class Archive {
         throw invalid(fault ?? "it does not verify", from);
       }
       if (disk.journal(name) === undefined) await create(name, settings);
-      await this.#refusePresent(name, id);
-      const journal = this.#journal(name);
-      const path = `${await this.#folder(journal)}/${id}${SUFFIX}`;
-      await files.rename(from, path);
-      await files.syncFolder(`${journal.stored.folder}/snapshots`);
-      return await this.#describe(path);
+      return await this.#keepUpload(name, id, from);
     } catch (error) {
       await files.remove(from).catch(() => undefined);
       throw storageError(asInvalid(error, from), "keeping an uploaded snapshot");
+    }
+  }
+
+  /** Of two under one id, the one that came first. */
+  async #keepUpload(name: string, id: string, from: string): Promise<Snapshot> {
+    const { files } = this.#options.disk.options;
+    const path = this.#path(name, id);
+    if (this.#arriving.has(path)) throw taken(id);
+    this.#arriving.add(path);
+    try {
+      await this.#refusePresent(name, id);
+      const folder = await this.#folder(this.#journal(name));
+      await files.rename(from, path);
+      await files.syncFolder(folder);
+      return await this.#describe(path);
+    } finally {
+      this.#arriving.delete(path);
     }
   }
 
@@ -229,7 +243,7 @@ export class Archive {
   async #refusePresent(name: string, id: string): Promise<void> {
     const path = this.#path(name, id);
     const isThere = this.#begun.has(path) || (await this.#present(path, id).catch(() => ""));
-    if (isThere) throw new OmenError("SNAPSHOT_EXISTS", `there is a snapshot ${id}`);
+    if (isThere) throw taken(id);
   }
 
   #refuseBusy(path: string, id: string): void {
@@ -268,6 +282,10 @@ export class Archive {
 /** Uploads that a crash cut short. */
 export async function clearUploads({ options, store }: Disk): Promise<void> {
   await removeStrays(options.files, `${store.path}/uploads`).catch(() => undefined);
+}
+
+function taken(id: string): OmenError {
+  return new OmenError("SNAPSHOT_EXISTS", `there is a snapshot ${id}`);
 }
 
 function invalid(message: string, path: string): OmenError {

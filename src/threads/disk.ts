@@ -86,7 +86,7 @@ export class Disk implements Keeper {
     try {
       return await this.openJournal(stored, 0, () => undefined);
     } catch (error) {
-      await this.store.drop(stored).catch(() => undefined);
+      await this.store.drop(stored, async () => undefined).catch(() => undefined);
       throw error;
     }
   }
@@ -100,7 +100,7 @@ export class Disk implements Keeper {
     if (journal === undefined) return;
     await this.checkpoints?.settle(journal);
     await this.archive?.settle();
-    await this.store.drop(journal.stored);
+    await this.store.drop(journal.stored, () => journal.close());
     this.#journals.delete(name);
     await journal.close().catch(() => undefined);
     if (journal.fault !== undefined) this.onHealth();

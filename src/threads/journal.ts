@@ -180,7 +180,12 @@ export class Journal {
    */
   async goOnAfter(after: number): Promise<void> {
     const before = this.#wal.nextSequence - 1;
-    await this.#wal.close();
+    try {
+      await this.#wal.close();
+    } catch (error) {
+      this.fell();
+      throw error;
+    }
     const onFault = () => this.fell();
     const open = (sequence: number) =>
       openWal(this.stored, this.#options, sequence, onFault, () => undefined);

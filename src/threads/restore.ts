@@ -76,7 +76,13 @@ export async function restore(
       }
       new State(parts.state).sequence = sequence;
       await takePlace(options, parts, ledger, path);
-      await journal.keep(kept, journal.bytesCommitted, 1);
+      // It is done; what an image before it still takes, the next one gives back.
+      await journal.keep(kept, journal.bytesCommitted, 1).catch((error: unknown) => {
+        options.log.warn(
+          { collection: name, err: error },
+          "images before a restore are still there",
+        );
+      });
     };
     // A checkpoint that began now would be of the rows that go, and newer than the restored image.
     await (disk.checkpoints?.without(journal, exchange) ?? exchange());
