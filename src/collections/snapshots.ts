@@ -63,3 +63,11 @@ export interface Snapshots {
   /** Throws SNAPSHOT_BUSY while it is being created or restored. */
   delete(collection: string, id: string): Promise<void>;
 }
+
+/** When, as an id that was given here says; one that a client chose does not tell. */
+export function createdBy(id: string): string {
+  const [, day, hours, minutes, seconds] =
+    /^(\d{4}-\d\d-\d\d)-(\d\d)-(\d\d)-(\d\d)-/.exec(id) ?? [];
+  const time = Date.parse(`${day}T${hours}:${minutes}:${seconds}Z`);
+  return new Date(Number.isNaN(time) ? 0 : time).toISOString();
+}

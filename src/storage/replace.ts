@@ -74,6 +74,11 @@ export function storageError(error: unknown, doing: string, path?: string): Omen
   return new OmenError(code, `${doing}: ${reason.replace(QUOTED_PATHS, "")}`, { cause });
 }
 
+/** Whether it says that there is no such file. */
+export function isGone(error: unknown): boolean {
+  return (error as { code?: unknown }).code === "ENOENT";
+}
+
 export function corrupt(path: string, offset: number, message: string): OmenError {
   return new OmenError("CORRUPT_FILE", `${path}, offset ${offset}: ${message}`);
 }

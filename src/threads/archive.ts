@@ -5,15 +5,16 @@
  */
 import type { Catalog } from "../collections/catalog.ts";
 import { readSettings } from "../collections/settings.ts";
-import { SNAPSHOT_ID, type Snapshot } from "../collections/snapshots.ts";
+import { createdBy, SNAPSHOT_ID, type Snapshot } from "../collections/snapshots.ts";
 import { OmenError } from "../errors.ts";
 import { type Image, readImage } from "../storage/image.ts";
 import { verifyImage } from "../storage/inspect.ts";
-import { removeStrays, storageError } from "../storage/replace.ts";
+import { isGone, removeStrays, storageError } from "../storage/replace.ts";
 import type { Disk } from "./disk.ts";
 import type { Images } from "./images.ts";
 import type { Journal } from "./journal.ts";
 import type { Answer, Request } from "./messages.ts";
+import { asInvalid, invalid, notFound, orGone, taken } from "./refusals.ts";
 import { type RestoreOptions, restore } from "./restore.ts";
 import { Sitting } from "./sitting.ts";
 
@@ -99,10 +100,11 @@ export class Archive {
     const journal = this.#journal(name);
     const folder = `${journal.stored.folder}/snapshots`;
     const names = await this.#names(folder);
-    const found = names.map((file) => this.#describe(`${folder}/${file}`));
+    const found = names.map((file) => this.#describe(`${folder}/${file}`).catch(orGone));
     const begun = [...this.#begun].filter(([path]) => path.startsWith(`${folder}/`));
     const all = [...(await Promise.all(found)), ...begun.map(([, snapshot]) => snapshot)];
-    return all.sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
+    const there = all.filter((snapshot) => snapshot !== undefined);
+    return there.sort((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
   }
 
   async get(name: string, id: string): Promise<Snapshot> {
@@ -174,7 +176,7 @@ export class Archive {
     try {
       return await restore(this.#options, this.#journal(name), path);
     } catch (error) {
-      throw asInvalid(error, path);
+      throw isGone(error) ? notFound(id) : asInvalid(error, path);
     } finally {
       this.#restoring.delete(path);
     }
@@ -237,7 +239,7 @@ export class Archive {
     const slash = path.lastIndexOf("/");
     const names = await this.#names(path.slice(0, slash));
     if (names.includes(path.slice(slash + 1))) return path;
-    throw new OmenError("SNAPSHOT_NOT_FOUND", `there is no snapshot ${id}`);
+    throw notFound(id);
   }
 
   async #refusePresent(name: string, id: string): Promise<void> {
@@ -265,35 +267,29 @@ export class Archive {
     throw invalid("it is an image of something else than a collection", path);
   }
 
+  /** A file that cannot be opened is a snapshot that failed: the others are listed all the same. */
   async #describe(path: string): Promise<Snapshot> {
     const { disk } = this.#options;
     const id = path.slice(path.lastIndexOf("/") + 1, -SUFFIX.length);
-    const image = await readImage(disk.options.files, path, disk.crc32c);
-    await image.close();
-    const { title, sequence, source } = image;
-    const settings = readSettings(title.settings, path);
-    const createdAt = String(title.createdAt);
-    const vectors = Number(title.vectors);
-    const bytes = source.size;
-    return { id, status: "ready", progress: 1, createdAt, sequence, bytes, vectors, settings };
+    try {
+      const image = await readImage(disk.options.files, path, disk.crc32c);
+      await image.close();
+      const { title, sequence, source } = image;
+      const settings = readSettings(title.settings, path);
+      const createdAt = String(title.createdAt);
+      const vectors = Number(title.vectors);
+      const bytes = source.size;
+      return { id, status: "ready", progress: 1, createdAt, sequence, bytes, vectors, settings };
+    } catch (error) {
+      if (isGone(error)) throw notFound(id);
+      if (!(error instanceof OmenError)) throw error;
+      const reason = error.message.replaceAll(path, "the file");
+      return { id, status: "failed", progress: 0, createdAt: createdBy(id), reason };
+    }
   }
 }
 
 /** Uploads that a crash cut short. */
 export async function clearUploads({ options, store }: Disk): Promise<void> {
   await removeStrays(options.files, `${store.path}/uploads`).catch(() => undefined);
-}
-
-function taken(id: string): OmenError {
-  return new OmenError("SNAPSHOT_EXISTS", `there is a snapshot ${id}`);
-}
-
-function invalid(message: string, path: string): OmenError {
-  return new OmenError("INVALID_SNAPSHOT", message.replaceAll(path, "the file"));
-}
-
-/** A damaged file is the client's here; paths are nobody's business. */
-function asInvalid(error: unknown, path: string): unknown {
-  if (!(error instanceof OmenError) || error.code !== "CORRUPT_FILE") return error;
-  return invalid(error.message, path);
 }

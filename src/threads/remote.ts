@@ -3,9 +3,10 @@
  * straight between the client and the file.
  */
 import type { Snapshot, Snapshots } from "../collections/snapshots.ts";
+import { OmenError } from "../errors.ts";
 import { NodeFiles } from "../storage/files.ts";
 import type { ByteSource } from "../storage/image.ts";
-import { storageError } from "../storage/replace.ts";
+import { isGone, storageError } from "../storage/replace.ts";
 import type { Answer, Request, SnapshotVerb } from "./messages.ts";
 
 export class RemoteSnapshots implements Snapshots {
@@ -34,7 +35,10 @@ export class RemoteSnapshots implements Snapshots {
 
   async open(collection: string, id: string): Promise<ByteSource> {
     const { path } = await this.#send("locate", collection, id);
-    const file = await this.#files.open(path!, "read");
+    const file = await this.#files.open(path!, "read").catch((error) => {
+      if (!isGone(error)) throw error;
+      throw new OmenError("SNAPSHOT_NOT_FOUND", `there is no snapshot ${id}`);
+    });
     const size = await file.size();
     const read = (offset: number, target: Uint8Array) => file.read(offset, target);
     return { name: id, size, read, close: () => file.close() };

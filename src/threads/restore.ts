@@ -18,7 +18,7 @@ import type { Crc32c } from "../storage/frame.ts";
 import { chunkCount, IMAGE_SETTINGS_BYTES_MAX } from "../storage/head.ts";
 import { readImage } from "../storage/image.ts";
 import { replaceImage } from "../storage/imaging.ts";
-import { storageError } from "../storage/replace.ts";
+import { corrupt, storageError } from "../storage/replace.ts";
 import type { Disk } from "./disk.ts";
 import type { Journal } from "./journal.ts";
 import type { Notice } from "./messages.ts";
@@ -37,6 +37,8 @@ export interface RestoreOptions {
 /** Rows that are searched for before the snapshot replaces anything. */
 const SAMPLES = 16;
 const SAMPLE_K = 10;
+/** Of a snapshot: far more than any collection counts in a lifetime, with room to count on. */
+const SEQUENCE_MAX = 2 ** 52;
 
 export async function restore(
   options: RestoreOptions,
@@ -48,6 +50,9 @@ export async function restore(
   const image = await readImage(disk.options.files, path, disk.crc32c);
   let loaded: Loaded;
   try {
+    if (image.sequence > SEQUENCE_MAX) {
+      throw corrupt(path, 16, `no snapshot has the sequence ${image.sequence}`);
+    }
     loaded = await loadImage(image, around);
   } finally {
     await image.close();
@@ -56,7 +61,7 @@ export async function restore(
   refuseOther(catalog.get(name)!, parts);
   const candidate = new Collection(catalog.thread, parts);
   refusePastLimit(options, candidate);
-  await sampleSearches(candidate, path);
+  const found = await sampleSearches(candidate, path);
   return await inLane(name, async () => {
     const before = catalog.get(name);
     if (before === undefined || disk.journal(name) !== journal) {
@@ -87,7 +92,7 @@ export async function restore(
     // A checkpoint that began now would be of the rows that go, and newer than the restored image.
     await (disk.checkpoints?.without(journal, exchange) ?? exchange());
     const vectors = catalog.get(name)!.live;
-    options.log.info({ collection: name, snapshot: path, sequence, vectors }, "restored");
+    options.log.info({ collection: name, snapshot: path, sequence, vectors, found }, "restored");
     return { sequence, vectors };
   });
 }
@@ -126,24 +131,37 @@ function refusePastLimit({ catalog, memoryBytesMax }: RestoreOptions, candidate:
   throw new OmenError("MEMORY_LIMIT", `${message} (OMENDB_MEMORY_LIMIT_MB)`);
 }
 
-/** Rows spread over the snapshot must be found by their own vectors. */
-async function sampleSearches(candidate: Collection, path: string): Promise<void> {
+/**
+ * Searches for rows spread over the snapshot, each of which must give as many hits as there
+ * are. Resolves with the share that was found by its own vector, for the log: a walk that is narrow
+ * for its rows misses some, and that is no damage.
+ */
+async function sampleSearches(candidate: Collection, path: string): Promise<number> {
+  let [asked, found] = [0, 0];
   for (const { shard, rows } of candidate.parts) {
     const step = Math.max(1, Math.floor(shard.slotsUsed / SAMPLES));
     for (let slot = 0; slot < shard.slotsUsed; slot += step) {
       if (shard.birth(slot) === 0 || shard.death(slot) !== 0) continue;
       const id = rows.id(slot);
+      if (candidate.get(id) === undefined) {
+        throw new OmenError("CORRUPT_FILE", `${path}: the row ${JSON.stringify(id)} is not there`);
+      }
       const vector = shard.vector(slot).slice();
       const query = { vector, k: SAMPLE_K, includeMetadata: false, includeVector: true };
       const { hits } = await candidate.search({ ...query, exact: false });
-      const isFound =
-        candidate.get(id) !== undefined &&
-        // Copies of one vector stand in for each other.
-        hits.some((hit) => hit.id === id || hit.vector?.every((x, i) => x === vector[i]));
-      if (isFound || candidate.settings.metric === "dot") continue;
-      throw new OmenError("CORRUPT_FILE", `${path}: the row ${JSON.stringify(id)} is not found`);
+      if (hits.length < Math.min(SAMPLE_K, candidate.live)) {
+        const row = JSON.stringify(id);
+        const message = `${path}: a search for the row ${row} has ${hits.length} hits`;
+        throw new OmenError("CORRUPT_FILE", message);
+      }
+      asked++;
+      // Copies of one vector stand in for each other.
+      const isThis = (hit: (typeof hits)[number]) =>
+        hit.id === id || hit.vector?.every((x, i) => x === vector[i]) === true;
+      if (hits.some(isThis)) found++;
     }
   }
+  return asked === 0 ? 1 : found / asked;
 }
 
 /**
