@@ -92,6 +92,40 @@ describe("snapshots beside faults", () => {
     expect((await ok(client.get("/snapshots"))).snapshots).to.have.length(1);
   });
 
+  it("leave a collection its quota when they are restored", async () => {
+    const quota = { vectors: 3 };
+    await ok(client.send("PUT", "/collections/small", { dimensions: 2, quota }), 201);
+    await ok(client.send("PUT", "/collections/free", { dimensions: 2 }), 201);
+    await ok(client.post("/collections/free/vectors/add", { id: "a", vector: [1, 2] }));
+    await newSnapshot(client, "/collections/free");
+    const path = (await snapshotFiles(folder))[0]!;
+    const image = new Uint8Array(await readFile(path));
+    await ok(client.send("PUT", "/collections/small/snapshots/a", image, OCTETS), 201);
+    await ok(client.post("/collections/small/snapshots/a/restore", undefined));
+    await server.stop("SIGKILL");
+    server = await startServer({ PATH: folder, LOG_LEVEL: "fatal" });
+    client = server.connect();
+    const vectors = Array.from({ length: 3 }, (_, row) => ({ id: `r${row}`, vector: [row, 1] }));
+    const refused = await client.post("/collections/small/vectors/batch", { vectors });
+    expect([refused.status, refused.body.code]).to.deep.equal([507, "QUOTA_EXCEEDED"]);
+  });
+
+  it("give back the memory of what they replaced", async () => {
+    if (process.platform !== "linux") return;
+    await ok(client.post("/vectors/add", { id: "a", vector: [1, 2] }));
+    const id = await newSnapshot(client);
+    const before = await reservedGiB(server.pid);
+    for (let round = 0; round < 12; round++) {
+      await ok(client.post(`/snapshots/${id}/restore`, undefined));
+    }
+    // A collection reserves 12 GiB of addresses; what is gone is collected within seconds.
+    for (const start = performance.now(); ; await pause(200)) {
+      const grown = (await reservedGiB(server.pid)) - before;
+      if (grown < 3 * 12) return;
+      expect(performance.now() - start, `${grown} GiB more are reserved`).to.be.below(30_000);
+    }
+  }).timeout(60_000);
+
   it("that are deleted while others read them are not found, and nothing worse", async () => {
     await ok(client.post("/vectors/add", { id: "a", vector: [1, 2] }));
     const others = Array.from({ length: 4 }, () => server.connect());
@@ -112,6 +146,11 @@ async function newSnapshot(client: Connection, root = ""): Promise<string> {
   const { id } = await ok(client.post(`${root}/snapshots`, undefined), 202);
   while ((await ok(client.get(`${root}/snapshots/${id}`))).status === "creating") await pause(10);
   return id;
+}
+
+async function reservedGiB(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return Number(/VmSize:\s+(\d+)/.exec(status)?.[1]) / 2 ** 20;
 }
 
 async function snapshotFiles(folder: string): Promise<string[]> {

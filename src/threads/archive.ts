@@ -11,6 +11,7 @@ import { type Image, readImage } from "../storage/image.ts";
 import { verifyImage } from "../storage/inspect.ts";
 import { isGone, removeStrays, storageError } from "../storage/replace.ts";
 import type { Disk } from "./disk.ts";
+import { letGo } from "./garbage.ts";
 import type { Images } from "./images.ts";
 import type { Journal } from "./journal.ts";
 import type { Answer, Request } from "./messages.ts";
@@ -178,6 +179,7 @@ export class Archive {
     } catch (error) {
       throw isGone(error) ? notFound(id) : asInvalid(error, path);
     } finally {
+      letGo();
       this.#restoring.delete(path);
     }
   }

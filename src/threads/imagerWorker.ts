@@ -3,6 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { State } from "../collections/state.ts";
 import { Desk } from "../engine/desk.ts";
 import { NodeFiles } from "../storage/files.ts";
+import { letGo } from "./garbage.ts";
 import { holdLinkers, type Sitter } from "./imager.ts";
 import { type FromImager, type ToImager, takeAndVerify } from "./images.ts";
 import { fromPlain, toPlain, type WorkerStart } from "./messages.ts";
@@ -53,6 +54,8 @@ async function take({ path, state }: ToImager & { kind: "take" }): Promise<void>
     say({ kind: "taken", taken: await takeAndVerify(files, path, sitter, crc32c, onProgress) });
   } catch (error) {
     say({ kind: "failed", error: toPlain(error) });
+  } finally {
+    letGo();
   }
 }
 

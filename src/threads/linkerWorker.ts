@@ -7,6 +7,7 @@ import { constants, setPriority } from "node:os";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { Catalog } from "../collections/catalog.ts";
 import { ControlMemory } from "./control.ts";
+import { collectDue } from "./garbage.ts";
 import { linkRound } from "./linking.ts";
 import { type FromWorker, type ToWorker, threadOf, type WorkerStart } from "./messages.ts";
 import { take } from "./notices.ts";
@@ -57,6 +58,7 @@ stepBack();
 for (;;) {
   const heard = control.heard();
   if (!read()) break;
+  collectDue();
   const tended = linkRound(catalog, SLICE_ROWS);
   if (tended !== "busy") control.sleep(heard, tended === "waiting" ? WAIT_MS : SLEEP_MS);
 }

@@ -69,18 +69,21 @@ export async function restore(
     }
     if (journal.fault) throw new OmenError(journal.fault.code, journal.fault.message);
     const sequence = Math.max(image.sequence, before.sequence + 1);
+    // The graph and the columns are the snapshot's, and so is what shaped them; a limit is ours.
+    const settings = { ...parts.settings, quota: before.settings.quota };
     const exchange = async () => {
       const ledger = before.ledger.toBytes();
       const kept = { ...journal.nextImage(), sequence, bytes: image.source.size };
       try {
-        await copyAs(disk.options.files, path, kept.path, sequence, ledger, disk.crc32c);
+        const title = { settings, sequence, ledger };
+        await copyAs(disk.options.files, path, kept.path, title, disk.crc32c);
         await journal.goOnAfter(sequence);
       } catch (error) {
         await takeBack(disk.options.files, journal, kept.path);
         throw error;
       }
       new State(parts.state).sequence = sequence;
-      await takePlace(options, parts, ledger, path);
+      await takePlace(options, { ...parts, settings }, ledger, path);
       // It is done; what an image before it still takes, the next one gives back.
       await journal.keep(kept, journal.bytesCommitted, 1).catch((error: unknown) => {
         options.log.warn(
@@ -164,6 +167,13 @@ async function sampleSearches(candidate: Collection, path: string): Promise<numb
   return asked === 0 ? 1 : found / asked;
 }
 
+/** What a restored image does not take from the snapshot. */
+interface Ours {
+  readonly settings: CollectionParts["settings"];
+  readonly sequence: number;
+  readonly ledger: Uint8Array;
+}
+
 /**
  * The image under another sequence, whole when its name is there, with the keys of requests that
  * the collection has carried out until now: those are not undone with the rows.
@@ -172,12 +182,11 @@ async function copyAs(
   files: Files,
   from: string,
   to: string,
-  sequence: number,
-  ledger: Uint8Array,
+  { settings, sequence, ledger }: Ours,
   crc32c: Crc32c,
 ): Promise<void> {
   const image = await readImage(files, from, crc32c);
-  const { sections, settings } = image;
+  const { sections } = image;
   const bytes = sections.reduce((sum, { length }) => sum + length, ledger.length);
   const room = {
     settingsBytes: IMAGE_SETTINGS_BYTES_MAX,
@@ -191,7 +200,7 @@ async function copyAs(
         if (name === LEDGER) await draft.write(name, 0, ledger);
         else await image.verify(name, (at, run) => draft.write(name, at, run));
       }
-      return { sequence, settings };
+      return { sequence, settings: { ...image.settings, settings } };
     });
   } finally {
     await image.close();

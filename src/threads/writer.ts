@@ -20,6 +20,7 @@ import { describeDifference, isSameSettings } from "../collections/settings.ts";
 import { OmenError } from "../errors.ts";
 import { type Crc32c, readHeader, seal } from "../storage/frame.ts";
 import { Claims } from "./claims.ts";
+import { letGo } from "./garbage.ts";
 import type { Answer, Notice, Request } from "./messages.ts";
 import type { Room } from "./room.ts";
 
@@ -130,6 +131,7 @@ export class Writer {
     if (!present) return { sequence: 0, changed: 0 };
     await keeper?.drop(name);
     catalog.detach(name);
+    letGo();
     await announce({ kind: "detach", name });
     return { sequence: present.sequence, changed: 1 };
   }
