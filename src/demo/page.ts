@@ -67,7 +67,8 @@ async function load(): Promise<void> {
   await showAbout(`from ${isHere ? "this device" : "the network"} in ${seconds.toFixed(2)} s`);
   showKept(isHere);
   showKinds();
-  element<HTMLButtonElement>("save").disabled = false;
+  element("waiting").hidden = true;
+  for (const id of ["save", "filter", "random"]) element<HTMLButtonElement>(id).disabled = false;
   await pick(Math.floor(ids.length / 2));
 }
 
@@ -115,7 +116,11 @@ function showKinds(): void {
     ...kinds.map((kind) => {
       const chip = document.createElement("button");
       chip.type = "button";
-      chip.textContent = kind;
+      // The colour that its points have on the map.
+      const dot = document.createElement("i");
+      dot.className = "dot";
+      dot.style.background = `hsl(${hueOf({ kind })} 55% 54%)`;
+      chip.append(dot, kind);
       chip.setAttribute("aria-pressed", "false");
       chip.addEventListener("click", () => {
         chosenKind = chosenKind === kind ? undefined : kind;
@@ -157,17 +162,15 @@ async function search(): Promise<void> {
   try {
     const filter = filterNow();
     const vector = vectors[query]!;
-    const start = performance.now();
     // The row itself is the first hit, and is not shown.
     const request = { vector, k: K + 1, filter, include_metadata: false } as const;
     const found = await collection.search({ ...request, explain: true });
-    const milliseconds = performance.now() - start;
     const truth = await collection.search({ ...request, exact: true });
     const own = ids[query];
     hits = found.results.filter(({ id }) => id !== own).slice(0, K);
     const bound = truth.results.at(-1)?.distance ?? 0;
     const right = found.results.filter(({ distance }) => distance <= bound).length;
-    showFigures(milliseconds, found.explain!, right / Math.max(1, truth.results.length));
+    showFigures(found.took_ms, found.explain!, right / Math.max(1, truth.results.length));
     showHits(filter);
   } catch (error) {
     fail(error);
@@ -205,7 +208,9 @@ function showHits(filter: Record<string, unknown> | undefined): void {
     }),
   );
   const rows = hits.map(({ id }) => places.get(id)!);
-  map.mark({ query, hits: rows, passed: passedBy(filter) });
+  const passed = passedBy(filter);
+  element("faded").hidden = passed === undefined;
+  map.mark({ query, hits: rows, passed });
 }
 
 function part(name: string, text: string): HTMLSpanElement {
@@ -278,11 +283,14 @@ map.onHover = (row, x, y) => {
   hover.hidden = row === undefined;
   if (row === undefined) return;
   hover.textContent = titleOf(row);
+  hover.classList.toggle("left", x > element("map").clientWidth / 2);
   hover.style.left = `${x}px`;
   hover.style.top = `${y}px`;
 };
 
 load().catch((error) => {
   about.textContent = "The snapshot could not be opened.";
+  element("loading").hidden = true;
+  element("waiting").hidden = true;
   fail(error);
 });
