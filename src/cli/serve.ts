@@ -58,7 +58,11 @@ async function serve(config: Config): Promise<ExitCode> {
   // Only here, because it takes the other commands long enough to load what they need.
   const { startServer } = await import("../threads/supervisor.ts");
   let server: RunningServer | undefined;
-  process.on("SIGHUP", () => server?.reload());
+  let isStale = false;
+  process.on("SIGHUP", () => {
+    if (server === undefined) isStale = true;
+    else server.reload();
+  });
   server = await startServer({
     ...{ config, log, version },
     ...engine,
@@ -67,6 +71,8 @@ async function serve(config: Config): Promise<ExitCode> {
       process.exit(EXIT.FAILED);
     },
   });
+  // Listeners answer a moment before this: who asked in that moment is not forgotten.
+  if (isStale) server.reload();
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;
   const url = `${config.tlsCert === undefined ? "http" : "https"}://${host}:${server.port}`;
   const { threads, linkers } = config;
