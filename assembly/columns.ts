@@ -131,7 +131,6 @@ export const COLUMNS_NAMES = 16384;
 export const NAMES_SLOTS = 1024;
 export const COLUMNS_SCRATCH = 20480;
 export const SCRATCH_TEXT = 20480;
-export const SCRATCH_TEXT_BYTES = 65600;
 export const SCRATCH_UNESCAPED = 86080;
 export const SCRATCH_ARRAY = 151680;
 export const COLUMNS_FIXED_END = 196608;

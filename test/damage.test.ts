@@ -6,11 +6,11 @@
 import { expect } from "chai";
 import { loadImage } from "../src/collections/loading.ts";
 import { OmenError } from "../src/errors.ts";
+import { Gate } from "../src/imaging/gate.ts";
+import { takeImage } from "../src/imaging/imager.ts";
+import { Sitting } from "../src/imaging/sitting.ts";
 import { readImage } from "../src/storage/image.ts";
-import { Gate } from "../src/threads/gate.ts";
-import { takeImage } from "../src/threads/imager.ts";
 import { linkRound } from "../src/threads/linking.ts";
-import { Sitting } from "../src/threads/sitting.ts";
 import { Alone } from "./collections/alone.ts";
 import { crc32c } from "./crc32c.ts";
 import { FaultyFiles, Random, takeSeed } from "./faultyFiles.ts";

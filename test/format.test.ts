@@ -14,6 +14,9 @@ import type { Curves } from "../src/collections/calibration.ts";
 import { compileFilter } from "../src/collections/filter.ts";
 import { type Loaded, loadImage } from "../src/collections/loading.ts";
 import { OmenError } from "../src/errors.ts";
+import { Gate } from "../src/imaging/gate.ts";
+import { takeImage } from "../src/imaging/imager.ts";
+import { Sitting } from "../src/imaging/sitting.ts";
 import { NodeFiles } from "../src/storage/files.ts";
 import {
   encodePut,
@@ -28,10 +31,7 @@ import { writeImage } from "../src/storage/imaging.ts";
 import { onceOf } from "../src/storage/once.ts";
 import { SEGMENT_VERSION, segmentName } from "../src/storage/segment.ts";
 import { Wal } from "../src/storage/wal.ts";
-import { Gate } from "../src/threads/gate.ts";
-import { takeImage } from "../src/threads/imager.ts";
 import { linkRound } from "../src/threads/linking.ts";
-import { Sitting } from "../src/threads/sitting.ts";
 import { Alone, NAME, textOf } from "./collections/alone.ts";
 import { crc32c } from "./crc32c.ts";
 

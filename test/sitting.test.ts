@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { expect } from "chai";
-import { Gate } from "../src/threads/gate.ts";
+import { Gate } from "../src/imaging/gate.ts";
+import { Sitting } from "../src/imaging/sitting.ts";
 import { WorkerImages } from "../src/threads/images.ts";
-import { Sitting } from "../src/threads/sitting.ts";
 import { Alone } from "./collections/alone.ts";
 import { deskModule } from "./deskModule.ts";
 

@@ -37,16 +37,17 @@ const ROOMS: Record<string, readonly string[]> = {
   "src/engine": [],
   "src/storage": [],
   "src/collections": ["src/engine", "src/storage"],
+  "src/imaging": ["src/collections", "src/engine", "src/storage"],
   "src/access": ["src/guarding.ts"],
   "src/http": ["src/access", "src/collections", "src/config.ts"],
   "src/threads": [
-    ...["src/http", "src/access", "src/collections", "src/engine", "src/storage"],
+    ...["src/http", "src/access", "src/imaging", "src/collections", "src/engine", "src/storage"],
     "src/config.ts",
   ],
   "src/client": [],
   "src/browser": [
     ...["src/embedded", "src/collections", "src/engine", "src/storage", "src/client"],
-    "src/threads/imager.ts",
+    "src/imaging",
   ],
   "src/demo": ["src/browser", "src/client"],
   "src/embedded": ["src/threads", "src/collections", "src/client", "src/config.ts"],
@@ -72,8 +73,7 @@ const BROWSER_ROOMS = [
   "src/browserSearch.ts",
   "src/browser",
   "src/demo",
-  "src/threads/imager.ts",
-  "src/threads/portrait.ts",
+  "src/imaging",
 ];
 const NODE_ONLY_FILES = new Set(["src/storage/files.ts", "src/storage/lock.ts"]);
 

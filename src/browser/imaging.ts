@@ -4,9 +4,9 @@
  */
 import type { Collection } from "../collections/collection.ts";
 import { partsBeside } from "../collections/imaged.ts";
+import { type Sitter, takeImage } from "../imaging/imager.ts";
 import type { Files, OpenFile } from "../storage/files.ts";
 import type { Crc32c } from "../storage/frame.ts";
-import { type Sitter, takeImage } from "../threads/imager.ts";
 
 /** `onShare` hears how much of it is written, 0 to 1. */
 export async function writeInto(

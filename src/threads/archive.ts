@@ -7,6 +7,7 @@ import type { Catalog } from "../collections/catalog.ts";
 import { readSettings } from "../collections/settings.ts";
 import { createdBy, SNAPSHOT_ID, type Snapshot } from "../collections/snapshots.ts";
 import { OmenError } from "../errors.ts";
+import { Sitting } from "../imaging/sitting.ts";
 import { type Image, readImage } from "../storage/image.ts";
 import { verifyImage } from "../storage/inspect.ts";
 import { isGone, removeStrays, storageError } from "../storage/replace.ts";
@@ -17,7 +18,6 @@ import type { Journal } from "./journal.ts";
 import type { Answer, Request } from "./messages.ts";
 import { asInvalid, invalid, notFound, orGone, taken } from "./refusals.ts";
 import { type RestoreOptions, restore } from "./restore.ts";
-import { Sitting } from "./sitting.ts";
 
 export interface ArchiveOptions extends RestoreOptions {
   readonly catalog: Catalog;

@@ -11,10 +11,10 @@ import type { Logger } from "pino";
 import type { Catalog } from "../collections/catalog.ts";
 import { OmenError } from "../errors.ts";
 import type { Control } from "../http/meters.ts";
+import { Sitting } from "../imaging/sitting.ts";
 import { traceEnded } from "../tracing.ts";
 import type { Images } from "./images.ts";
 import type { Journal } from "./journal.ts";
-import { Sitting } from "./sitting.ts";
 
 export interface CheckpointOptions {
   readonly catalog: Catalog;

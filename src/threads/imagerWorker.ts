@@ -2,9 +2,9 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { State } from "../collections/state.ts";
 import { Desk } from "../engine/desk.ts";
+import { holdLinkers, type Sitter } from "../imaging/imager.ts";
 import { NodeFiles } from "../storage/files.ts";
 import { letGo } from "./garbage.ts";
-import { holdLinkers, type Sitter } from "./imager.ts";
 import { type FromImager, type ToImager, takeAndVerify } from "./images.ts";
 import { fromPlain, toPlain, type WorkerStart } from "./messages.ts";
 

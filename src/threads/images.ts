@@ -6,12 +6,12 @@ import type { Worker } from "node:worker_threads";
 import type { ShardMemories } from "../collections/collection.ts";
 import type { StateMemory } from "../collections/state.ts";
 import { OmenError } from "../errors.ts";
+import { type Standing, type Taken, takeImage } from "../imaging/imager.ts";
+import type { Sitting } from "../imaging/sitting.ts";
 import type { Files } from "../storage/files.ts";
 import type { Crc32c } from "../storage/frame.ts";
 import { verifyImage } from "../storage/inspect.ts";
-import { type Standing, type Taken, takeImage } from "./imager.ts";
 import { fromPlain, type PlainError, toPlain } from "./messages.ts";
-import type { Sitting } from "./sitting.ts";
 
 export type ToImager =
   | { readonly kind: "take"; readonly path: string; readonly state: StateMemory }

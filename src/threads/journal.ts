@@ -5,12 +5,12 @@
  */
 import type { State } from "../collections/state.ts";
 import { OmenError } from "../errors.ts";
+import { Gate } from "../imaging/gate.ts";
 import type { Files } from "../storage/files.ts";
 import type { Crc32c } from "../storage/frame.ts";
 import type { FrameVisitor } from "../storage/scan.ts";
 import type { Stored } from "../storage/store.ts";
 import { type Safety, Wal } from "../storage/wal.ts";
-import { Gate } from "./gate.ts";
 
 /** How often a log that takes no writes is tried again. */
 const PROBE_MS = 1000;
