@@ -49,7 +49,7 @@ const UNMEASURED: readonly (readonly [target: number, ef: number])[] = [
 ];
 const LEAST_MISS = 1e-5;
 /** By which factor rows may have grown in number since they were measured. */
-const OUTGROWN = 1.5;
+const OUTGROWN = 1.2;
 
 export interface Point {
   readonly recall: number;

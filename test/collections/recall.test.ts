@@ -146,7 +146,7 @@ describe(`recall, seed ${SEED}`, () => {
     expect(collection.calibration.curves!.measuredAtMs).to.equal(rested);
   });
 
-  it("is measured again at once when there are half as many rows again", async () => {
+  it("is measured again at once when there are a third more rows", async () => {
     const more = noise(Math.ceil(1.6 * ROWS), SEED);
     const grown = await Alone.open(2 * ROWS, { dimensions: DIMENSIONS });
     await put(grown, more, 0, ROWS);
