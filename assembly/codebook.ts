@@ -39,6 +39,8 @@ export const MODE_CODES: u32 = 1;
 export const MODE_CAREFUL: u32 = 2;
 export const MODE_FLOATS: u32 = 3;
 
+if (MODE_CODES != L.MODE_BY_CODES_MAX) ERROR("The modes drifted from layout.ts");
+
 /**
  * How a walk measures rows now. Clamping brings a row nearer to every query within the range, never
  * farther, and a query outside is walked on float32: so a few rough rows cost some candidates and

@@ -204,6 +204,10 @@ export const WORKER_EXHAUSTED = 40;
 export const WORKER_FENCE = 44;
 export const WORKER_SCANNED = 48;
 export const WORKER_GAVE_UP = 52;
+export const WORKER_ORDER = 56;
+export const WORKER_MODE = 60;
+/** Walks in a mode up to this one read codes alone (codebook.ts). */
+export const MODE_BY_CODES_MAX = 1;
 export const WORKER_FIXED = 512;
 
 // Result, in bytes: the distance's float32, the slot, the row's stamp when it was read, the code

@@ -82,6 +82,7 @@ function refine(worker: Worker, count: u32): void {
  * It stops where no later candidate can be among them. How far codes and float32 lie apart shows in
  * the rows measured so far: a row is given up when its code is farther than the k-th row even after
  * the greatest difference seen, and the whole spread of differences on top, are taken from it.
+ * `worker.scanned` says how many of the candidates were read.
  */
 function rescore(worker: Worker, count: u32, k: u32): u32 {
   const measured = worker.pool;
@@ -91,7 +92,8 @@ function rescore(worker: Worker, count: u32, k: u32): u32 {
   let least: f32 = Infinity;
   let most: f32 = -Infinity;
   heapReset(worker, min(k, count));
-  for (let i: u32 = 0; i < count; i++) {
+  let i: u32 = 0;
+  for (; i < count; i++) {
     const at = worker.order + ((<usize>i) << 3);
     const found = load<u64>(at);
     const slot = slotIn(found);
@@ -115,6 +117,7 @@ function rescore(worker: Worker, count: u32, k: u32): u32 {
     told += <u32>(keyIn(found) != last);
     last = keyIn(found);
   }
+  worker.scanned = i;
   return settle(worker, size);
 }
 

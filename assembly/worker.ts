@@ -22,6 +22,8 @@ export class Worker {
   fence: u32;
   scanned: u32;
   gaveUp: u32;
+  order: usize;
+  mode: u32;
   // From here on the host does not look.
   pool: usize;
   poolSize: u32;
@@ -42,7 +44,6 @@ export class Worker {
   gather: usize;
   keys: usize;
   chosen: usize;
-  order: usize;
   visited: usize;
   epoch: u32;
   /** Where early loads end up. */
@@ -51,7 +52,6 @@ export class Worker {
   codeB: usize;
   /** The query's code in the current generation (dot: signed): what a walk over codes reads. */
   code: usize;
-  mode: u32;
   /** The row that others are measured from when lists are pruned: its slot, code, and their sum. */
   holder: u32;
   held: usize;
@@ -147,4 +147,5 @@ if (offsetof<Worker>("bitmap") != L.WORKER_BITMAP) ERROR("Worker drifted from la
 if (offsetof<Worker>("exhausted") != L.WORKER_EXHAUSTED) ERROR("Worker drifted from layout.ts");
 if (offsetof<Worker>("scanned") != L.WORKER_SCANNED) ERROR("Worker drifted from layout.ts");
 if (offsetof<Worker>("gaveUp") != L.WORKER_GAVE_UP) ERROR("Worker drifted from layout.ts");
+if (offsetof<Worker>("mode") != L.WORKER_MODE) ERROR("Worker drifted from layout.ts");
 if (offsetof<Worker>() > <usize>L.WORKER_FIXED) ERROR("Worker outgrew its fixed part");

@@ -154,6 +154,56 @@ describe(`in a page${program === undefined ? ` (not run: ${NO_CHROMIUM})` : ""}`
     });
   }
 
+  it("leaves the vectors on the server and fetches by range what a search measures", async () => {
+    const page = await visit(open, undefined, "search");
+    const ranges: string[] = [];
+    page.on("request", (request) => {
+      if (request.url().endsWith("/snapshot")) ranges.push(request.headers().range ?? "whole");
+    });
+    const story = await page.evaluate(
+      async ([asked, k, ef]) => {
+        // biome-ignore lint/suspicious/noExplicitAny: what the page has loaded
+        const omendb = (globalThis as any).omendb;
+        const phases = new Map<string, number>();
+        const onProgress = ({ phase, loadedBytes }: { phase: string; loadedBytes: number }) =>
+          void phases.set(phase, loadedBytes);
+        const rows = await omendb.open({ url: "snapshot", vectors: "ranges", onProgress });
+        const opened = Object.fromEntries(phases);
+        const answer = async (vector: number[]) => {
+          const { results } = await rows.search({ vector, k, ef, include_metadata: false });
+          return results.map((hit: { id: string; distance: number }) => [hit.id, hit.distance]);
+        };
+        const found = [await answer(asked[0]!)];
+        const first = phases.get("vectors");
+        const row = await rows.get("4711");
+        found.push(...(await Promise.all(asked.slice(1).map(answer))));
+        const more = await rows.writable();
+        await more.add({ id: "mine", vector: asked[0] });
+        const refused = await omendb
+          .open({ bytes: new Uint8Array(9), vectors: "ranges" })
+          .catch((error: { code: string }) => error.code);
+        return {
+          found,
+          opened,
+          first,
+          vector: row.vector,
+          refused,
+          mine: (await more.search({ vector: asked[0], k: 1 })).results[0].id,
+        };
+      },
+      [queries, K, EF] as const,
+    );
+    expect(story.found).to.deep.equal(expected);
+    const vectorBytes = ROWS * 128 * 4;
+    expect(story.opened).to.have.keys("loading");
+    expect(story.first).to.be.within(1, 40 * 2 * 65536);
+    expect(story.first).to.be.lessThan(vectorBytes);
+    expect(Object.values(story.vector)).to.deep.equal(Array.from(rowAt(dataset.base, 4711)));
+    expect(story).to.include({ refused: "INVALID_REQUEST", mine: "mine" });
+    expect(ranges).to.not.include("whole");
+    await page.close();
+  });
+
   it("makes room for all strings of the metadata, and finds each by its column", async () => {
     const request = { vector: queries[0], k: 3, filter: { title: "title 4711" }, explain: true };
     const connection = server.connect();

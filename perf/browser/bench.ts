@@ -22,6 +22,7 @@ import { median } from "../measure.ts";
 import { BUNDLE_FOLDER, bundleBrowser, SHAPES, shapeBytes } from "./bundle.ts";
 import { EngineTrial } from "./engineTrial.ts";
 import { type Pages, sendFile, servePages } from "./pages.ts";
+import { rangeCost } from "./ranges.ts";
 import { K, leastEf, M, type Reached, searchRate, secondsOf, type Trial } from "./timing.ts";
 
 const TARGET = 0.95;
@@ -203,7 +204,7 @@ async function openOnce(
 }
 
 async function measureOpening(newPage: () => Promise<Page>, folder: string): Promise<void> {
-  const { base } = loadSift("sift100k");
+  const { base, queries } = loadSift("sift100k");
   const file = join(folder, "snapshot");
   const things = Array.from({ length: OPEN_ROWS }, (_, row) => ({
     ...{ id: String(row), vector: rowAt(base, row), metadata: { kind: `kind ${row % 10}` } },
@@ -247,6 +248,13 @@ async function measureOpening(newPage: () => Promise<Page>, folder: string): Pro
     await pages.close();
   }
   const mib = (bytes: number) => (bytes / 1048576).toFixed(1);
+  const asked = Array.from({ length: queries.count }, (_, at) => Array.from(rowAt(queries, at)));
+  for (const vectors of ["whole", "ranges"] as const) {
+    const cost = await rangeCost(newPage, file, vectors, asked);
+    const first = `${mib(cost.firstBytes)} MiB and ${cost.firstMs.toFixed(0)} ms to the first answer`;
+    const line = `${first}, then ${mib(cost.bytes)} MiB and ${cost.ms.toFixed(1)} ms a search`;
+    say(`search.js, vectors: ${vectors}`, line, cost);
+  }
   const { size } = statSync(file);
   for (const [shape, files] of Object.entries(SHAPES)) {
     const bytes = shapeBytes(shape as keyof typeof SHAPES);

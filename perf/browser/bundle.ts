@@ -14,17 +14,22 @@ const ENTRIES = {
   browser: "src/browser.ts",
   search: "src/browserSearch.ts",
   worker: "src/browser/worker.ts",
+  ranges: "src/collections/absent.ts",
 };
 const DEMO = { page: "src/demo/page.ts" };
 const STATIC = ["src/demo/index.html", "src/demo/style.css"];
 const ENGINES = [...SHARED_VARIANTS, ...UNSHARED_VARIANTS, ...SEARCH_VARIANTS];
 
-/** Where search.js asks for the whole engine, it means the module beside it. */
-const wholeBeside: Plugin = {
-  name: "whole-beside",
+/** What search.js asks for later lies in modules beside it. */
+const LATER: Record<string, string> = {
+  "./open.ts": "./browser.js",
+  "../collections/absent.ts": "./ranges.js",
+};
+const laterBeside: Plugin = {
+  name: "later-beside",
   setup({ onResolve }) {
-    onResolve({ filter: /^\.\/open\.ts$/ }, ({ kind }) =>
-      kind === "dynamic-import" ? { path: "./browser.js", external: true } : undefined,
+    onResolve({ filter: /\.ts$/ }, ({ kind, path }) =>
+      kind === "dynamic-import" && LATER[path] ? { path: LATER[path], external: true } : undefined,
     );
   },
 };
@@ -42,7 +47,7 @@ export async function bundleBrowser(): Promise<void> {
     target: "es2022",
     platform: "browser",
     alias: { "@assemblyscript/loader": LOADER },
-    plugins: [wholeBeside],
+    plugins: [laterBeside],
     logLevel: "warning",
   });
   for (const file of STATIC)

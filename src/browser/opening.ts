@@ -37,6 +37,7 @@ export interface SourceOptions {
   onProgress?(progress: Progress): void;
 }
 
+const VECTORS = /\.vectors(\.\d+)?$/;
 /** Threads that may hold a collection: who opened it, and one that links or takes it over. */
 export const WORKERS = 2;
 
@@ -50,6 +51,8 @@ export function checkSource(options: object, names: readonly string[]): void {
 
 export interface Loaded {
   readonly parts: CollectionParts;
+  /** Where the rest comes from, when float32 rows were left there. */
+  readonly image: Image;
   readonly variant: Variant;
   readonly crc32c: Crc32c;
 }
@@ -58,16 +61,21 @@ export interface Loaded {
 export async function loadSource(
   engine: Promise<Variant>,
   options: SourceOptions,
+  leavesVectors = false,
 ): Promise<Loaded> {
   const { opfs } = options;
-  if (opfs === undefined) return await loadFirst(engine, options);
+  if (opfs === undefined) return await loadFirst(engine, options, leavesVectors);
   checkName(opfs);
   // A save in another tab takes the image away that it replaces: it waits until this one is read.
   return await inTurn(opfs, "shared", () => loadFirst(engine, options));
 }
 
 /** The newest that is sound. Throws the first reason where none is. */
-async function loadFirst(engine: Promise<Variant>, options: SourceOptions): Promise<Loaded> {
+async function loadFirst(
+  engine: Promise<Variant>,
+  options: SourceOptions,
+  leavesVectors = false,
+): Promise<Loaded> {
   const [variant, sources] = await Promise.all([engine, sourcesOf(options)]);
   const crc32c = summing(variant);
   let first: unknown;
@@ -75,7 +83,9 @@ async function loadFirst(engine: Promise<Variant>, options: SourceOptions): Prom
     try {
       const source = await openSource();
       try {
-        return { parts: await load(source, variant, crc32c, options), variant, crc32c };
+        const image = await Image.open(source, crc32c);
+        const parts = await load(image, variant, options, leavesVectors);
+        return { parts, image, variant, crc32c };
       } finally {
         await source.close?.();
       }
@@ -105,25 +115,31 @@ async function sourcesOf({
 }
 
 async function load(
-  source: ByteSource,
+  image: Image,
   variant: Variant,
-  crc32c: Crc32c,
   { onProgress, signal }: SourceOptions,
+  leavesVectors: boolean,
 ): Promise<CollectionParts> {
-  const image = await Image.open(source, crc32c);
   const room = new PageRoom(variant, WORKERS);
-  const totalBytes = image.sections.reduce((sum, { length }) => sum + length, 0);
-  let loadedBytes = 0;
-  image.onBytes = (bytes) => {
-    signal?.throwIfAborted();
-    loadedBytes += bytes;
-    onProgress?.({ phase: "loading", loadedBytes, totalBytes });
+  const counted = (phase: string, isCounted: (name: string) => boolean) => {
+    const sections = image.sections.filter(({ name }) => isCounted(name));
+    const totalBytes = sections.reduce((sum, { length }) => sum + length, 0);
+    let loadedBytes = 0;
+    image.onBytes = (bytes) => {
+      signal?.throwIfAborted();
+      loadedBytes += bytes;
+      onProgress?.({ phase, loadedBytes, totalBytes });
+    };
   };
+  const isLeft = (name: string) => leavesVectors && VECTORS.test(name);
+  counted("loading", (name) => !isLeft(name));
   const { parts } = await loadImage(image, {
     ...{ variant, workers: WORKERS, pause: pauseOfPage(), shardRows: Number.MAX_SAFE_INTEGER },
+    leavesVectors,
     reserve: (settings, sizes) => room.reserve(settings, sizes),
     enlarge: (memory) => room.enlarge(memory),
   });
+  counted("vectors", isLeft);
   return parts;
 }
 

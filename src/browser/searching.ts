@@ -3,13 +3,20 @@
  * is the same engine built without what writes, and the same files around it. Who wants to add rows
  * after all asks for the collection as `writable`, and the whole engine takes over the memories.
  */
-import type { CollectionParts } from "../collections/collection.ts";
+import type { Row } from "../client/types.ts";
 import { Searchable } from "../collections/searchable.ts";
 import { Reader } from "../embedded/reader.ts";
-import type { Variant } from "../engine/variant.ts";
 import { type Builds, loadEngine } from "./engine.ts";
 import { checkSource, loadSource, pauseOfPage, type SourceOptions } from "./opening.ts";
 import type { PageCollection } from "./page.ts";
+
+export interface SearchOptions extends SourceOptions {
+  /**
+   * `whole` loads everything. `ranges`, with `url` only, leaves float32 vectors on the server, and
+   * fetches by range the few that a search measures in the end.
+   */
+  readonly vectors?: "whole" | "ranges";
+}
 
 const SOURCES = ["url", "bytes", "opfs"] as const;
 const BUILDS: Builds = [
@@ -18,34 +25,57 @@ const BUILDS: Builds = [
 ];
 
 /** Throws as the whole module's `open` does. */
-export async function open(options: SourceOptions): Promise<SearchCollection> {
-  checkSource(options, SOURCES);
-  const { parts, variant } = await loadSource(loadEngine(BUILDS, options), options);
-  return new SearchCollection(parts, variant, options);
+export async function open(options: SearchOptions): Promise<SearchCollection> {
+  const isRanged = options.vectors === "ranges";
+  checkSource(options, isRanged ? ["url"] : SOURCES);
+  const engine = loadEngine(BUILDS, options);
+  const { parts, image, variant } = await loadSource(engine, options, isRanged);
+  const held = new Searchable({ variant, worker: 0, pause: pauseOfPage() }, parts);
+  if (isRanged) {
+    const { Absent } = await import("../collections/absent.ts");
+    held.absent = new Absent(image, held.parts);
+  }
+  return new SearchCollection(held, options);
 }
 
 export class SearchCollection extends Reader {
-  readonly #parts: CollectionParts;
+  readonly #held: Searchable;
   readonly #engine: SourceOptions["engine"];
   #writable: Promise<PageCollection> | undefined;
 
   /** `open` makes it. */
-  constructor(parts: CollectionParts, variant: Variant, { engine }: SourceOptions) {
-    const held = new Searchable({ variant, worker: 0, pause: pauseOfPage() }, parts);
+  constructor(held: Searchable, { engine }: SourceOptions) {
+    const { name, settings, thread } = held;
     const collection = () => held;
-    super({ threads: 1, wasmVariant: variant.name, collection }, parts.name, parts.settings.metric);
-    this.#parts = parts;
+    super({ threads: 1, wasmVariant: thread.variant.name, collection }, name, settings.metric);
+    this.#held = held;
     this.#engine = engine;
   }
 
+  override async getMany(
+    ids: readonly (string | number)[],
+    options: { include_vector?: boolean } = {},
+  ): Promise<(Row | null)[]> {
+    const { absent } = this.#held;
+    if (options.include_vector !== false) await absent?.bringRows(ids.map(String));
+    return await super.getMany(ids, options);
+  }
+
   /**
-   * The same rows with all that can be done to them; fetches the whole engine. What was opened goes
-   * on searching what it holds, without the rows for which memory is opened later.
+   * The same rows with all that can be done to them; fetches the whole engine, and the vectors that
+   * were left. What was opened goes on searching what it holds, without the rows for which memory
+   * is opened later.
    */
   writable(): Promise<PageCollection> {
-    this.#writable ??= import("./open.ts").then(({ adopt }) =>
-      adopt(this.#parts, { engine: this.#engine }),
-    );
+    this.#writable ??= this.#adopted().catch((error) => {
+      this.#writable = undefined;
+      throw error;
+    });
     return this.#writable;
+  }
+
+  async #adopted(): Promise<PageCollection> {
+    const [{ adopt }] = await Promise.all([import("./open.ts"), this.#held.absent?.bringAll()]);
+    return await adopt(this.#held.memories, { engine: this.#engine });
   }
 }

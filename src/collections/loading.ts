@@ -31,6 +31,10 @@ export interface OpenedImage extends Sections {
   /** What stands in its head beside the sections. */
   readonly title: Record<string, unknown>;
   readonly file: string;
+  /** Bytes of a chunk; the last one of a section may be shorter. */
+  readonly chunkBytes: number;
+  /** Fills `target` with one chunk of a section, its checksum checked. */
+  loadChunk(name: string, chunk: number, target: Uint8Array): Promise<void>;
 }
 
 export interface Surroundings {
@@ -38,6 +42,8 @@ export interface Surroundings {
   /** Threads that will ever hold the collection. */
   readonly workers: number;
   readonly shardRows: number;
+  /** Float32 rows are left where the image is, to be brought when they are needed (absent.ts). */
+  readonly leavesVectors?: boolean;
   pause(): Promise<void>;
   /** Untouched memories for a shard; at their full size where it is left out. */
   reserve?(settings: CollectionSettings, sizes: ShardSizes): ShardMemories;
@@ -72,12 +78,12 @@ export async function loadImage(image: OpenedImage, around: Surroundings): Promi
     throw image.damage("the head", "it states no collection");
   }
   const settings = readSettings(stated, file);
-  const { variant, workers, shardRows, pause } = around;
+  const { variant, workers, shardRows, leavesVectors = false, pause } = around;
   const shards: ShardMemories[] = [];
   for (let index = 0; index < count; index++) {
-    const options = { sections: image, prefix: shardPrefix(index), sequence, pause };
-    const reserve = around.reserve ?? (() => fullMemories(variant));
     const prefix = shardPrefix(index);
+    const options = { sections: image, prefix, sequence, leavesVectors, pause };
+    const reserve = around.reserve ?? (() => fullMemories(variant));
     const sizes = {
       vectors: regionBytes(image, `${prefix}vectors`),
       records: regionBytes(image, `${prefix}heap`),

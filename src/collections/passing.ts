@@ -56,7 +56,12 @@ export async function scanPassing(collection: Searchable, course: Course): Promi
       shard.setQuery(query.vector);
       const range = { from, to: from + step };
       const { scanCandidates } = plan;
-      const count = scanCodes(shard, bitmap, range, scanCandidates, snapshot, query.k);
+      const scanOnce = () => scanCodes(shard, bitmap, range, scanCandidates, snapshot, query.k);
+      let count = scanOnce();
+      while (collection.absent && (await collection.absent.bring([part], query.k))) {
+        shard.setQuery(query.vector);
+        count = scanOnce();
+      }
       measured += shard.distancesComputed;
       collect(part, Math.min(count, scanCandidates), course, found);
       found = nearest(found, query.k);

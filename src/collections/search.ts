@@ -89,14 +89,19 @@ async function searchAt(
   let { strategy } = course.plan;
   let found: Candidate[] = [];
   if (strategy !== "exact") {
-    const isFiltered = strategy === "graph+filter";
-    found = isFiltered ? walkPassing(collection, course) : walk(collection, course);
+    const walkOnce = strategy === "graph" ? walk : walkPassing;
+    found = walkOnce(collection, course);
+    while (collection.absent && (await collection.absent.bring(collection.parts, query.k))) {
+      begin(course);
+      found = walkOnce(collection, course);
+    }
     // The graph owes k rows whenever k match; where it cannot reach them, a scan does.
     const isShort = found.length < query.k && matching > found.length;
     if (isShort || course.isCutOff) strategy = "exact";
   }
   if (strategy === "exact") {
     const { isByCodes } = course.plan;
+    if (collection.absent && !isByCodes) await collection.absent.bringAll(matched);
     found = isByCodes ? await scanPassing(collection, course) : await scan(collection, course);
   }
   const hits = describe(collection.settings.metric, found, course);
@@ -111,6 +116,13 @@ async function searchAt(
     ...(matched?.unsure && { unsure: matched.unsure, unread: matched.unread }),
   };
   return { hits, explanation };
+}
+
+/** What was found so far is void. */
+function begin(course: Course): void {
+  course.distances = 0;
+  course.hasMoved = false;
+  course.isCutOff = false;
 }
 
 /** Walks every shard's graph and scans its tail. */

@@ -10,6 +10,7 @@
 import { Columns } from "../engine/columns.ts";
 import { Shard, type ShardSettings } from "../engine/shard.ts";
 import type { Variant } from "../engine/variant.ts";
+import type { Absent } from "./absent.ts";
 import { Calibration } from "./calibration.ts";
 import { count } from "./counting.ts";
 import type {
@@ -73,6 +74,8 @@ export class Searchable {
   readonly readings = new Readings(this);
   readonly calibration: Calibration;
   readonly state: State;
+  /** Float32 rows that are not here yet; only a page that fetches them as it needs them has any. */
+  absent?: Absent;
   readonly #memories: ShardMemories[] = [];
 
   constructor(thread: Thread, from: CollectionParts) {

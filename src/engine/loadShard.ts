@@ -58,6 +58,8 @@ export interface LoadOptions {
   /** Of the last write that the image holds. */
   readonly sequence: number;
   pause(): Promise<void>;
+  /** Float32 rows stay where they are: nothing may read them before they are brought. */
+  readonly leavesVectors?: boolean;
   /** What is loaded beside it. */
   beside?(shard: Shard, slots: Promise<Slots>): Promise<void>;
 }
@@ -67,7 +69,7 @@ export async function loadShard(
   variant: Variant,
   memory: WebAssembly.Memory,
   settings: ShardSettings,
-  { sections, prefix, sequence, pause, beside }: LoadOptions,
+  { sections, prefix, sequence, pause, leavesVectors, beside }: LoadOptions,
 ): Promise<Shard> {
   const stated = new Uint32Array(
     (await loadPart(sections, `${prefix}header`, L.HEADER_BYTES)).buffer,
@@ -108,7 +110,10 @@ export async function loadShard(
     return takeSlots(words, used);
   });
   await together([
-    headsRead.then(() => together([parts.codes(), parts.vectors(pause)])),
+    headsRead.then(async () => {
+      const vectors = leavesVectors ? undefined : parts.vectors(pause);
+      await together([parts.codes(), vectors ?? Promise.resolve()]);
+    }),
     slots,
     beside?.(shard, slots) ?? Promise.resolve(),
   ]);

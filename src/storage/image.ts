@@ -139,6 +139,16 @@ export class Image {
     }
   }
 
+  get chunkBytes(): number {
+    return CHUNK_BYTES;
+  }
+
+  /** One chunk into `target`, which has its length. Throws as load() does. */
+  async loadChunk(name: string, chunk: number, target: Uint8Array): Promise<void> {
+    const section = this.#find(name);
+    await this.#loadRun(section, [chunk, chunk + 1], target, this.#crc32c, chunk);
+  }
+
   /**
    * Checks a section with one run of it in memory at a time, and hands each on. Throws as load()
    * does.
