@@ -20,7 +20,7 @@ const ENTRIES = [
 
 /** Tests, and what a thread is started with: its name is made from the role of the thread. */
 const PROGRAM =
-  /\.test\.ts$|^src\/threads\/\w+Worker\.ts$|^src\/browser\/worker\.ts$|^src\/demo\/page\.ts$/;
+  /\.test\.ts$|^src\/threads\/\w+Worker\.ts$|^src\/browser\/(worker|linker)\.ts$|^src\/demo\/page\.ts$/;
 
 /** Importable from everywhere, and importing nothing themselves; asc and Node share the numbers. */
 const LEAVES = [

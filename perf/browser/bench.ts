@@ -2,8 +2,9 @@
  * `npm run bench:browser [-- --rows N --rounds N --json FILE]`: the engine in Chromium beside the same
  * code in Node, and beside hnswlib-wasm and edgevec in the same page (`npm ci` in perf/ installs
  * them), on the first rows of sift100k, one thread each, by the wall clock: let nothing else run.
- * Turns that are compared follow one another. Then what it takes to open 100,000 rows: from the
- * network and from this device, with the whole engine, the one that only searches, and in a worker.
+ * Turns that are compared follow one another. Then rows written in an isolated page, with a linker
+ * beside it and without; and what it takes to open 100,000 rows: from the network and from this
+ * device, with the whole engine, the one that only searches, and in a worker.
  */
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -24,6 +25,7 @@ import { EngineTrial } from "./engineTrial.ts";
 import { type Pages, sendFile, servePages } from "./pages.ts";
 import { rangeCost } from "./ranges.ts";
 import { K, leastEf, M, type Reached, searchRate, secondsOf, type Trial } from "./timing.ts";
+import { type Writing, writeOnce } from "./writing.ts";
 
 const TARGET = 0.95;
 const BUILD = { m: M, metric: "l2" } as const;
@@ -42,7 +44,7 @@ const { values: options } = readArguments(import.meta.url, {
   rows: { type: "string", default: "20000" },
   rounds: { type: "string", default: "3" },
   json: { type: "string" },
-  only: { type: "string", default: "speed,rivals,open" },
+  only: { type: "string", default: "speed,rivals,write,open" },
 });
 const rowsMax = numberOf("rows", options.rows, 1);
 const rounds = numberOf("rounds", options.rounds, 1);
@@ -264,6 +266,26 @@ async function measureOpening(newPage: () => Promise<Page>, folder: string): Pro
   say("off the network for the rows", `${mib(size)} MiB`, size);
 }
 
+/** The page's own thread alone, and with a linker beside it, in turns. */
+async function measureWriting(newPage: () => Promise<Page>): Promise<void> {
+  const { base } = loadSift("sift100k");
+  const rows = Math.min(base.count, rowsMax);
+  const seen = { "one thread": [] as Writing[], "a linker beside it": [] as Writing[] };
+  for (let round = 0; round < rounds; round++) {
+    seen["one thread"].push(await writeOnce(newPage, base, rows, 1));
+    seen["a linker beside it"].push(await writeOnce(newPage, base, rows));
+  }
+  for (const [name, writings] of Object.entries(seen)) {
+    const rate = (of: (writing: Writing) => number) =>
+      whole((rows / median(writings.map(of))) * 1000);
+    const line =
+      `${rate(({ acknowledgedMs }) => acknowledgedMs)} rows/s acknowledged, ` +
+      `${rate(({ indexedMs }) => indexedMs)} in the graph, an event waited ` +
+      `${median(writings.map(({ awayMs }) => awayMs)).toFixed(0)} ms at most`;
+    say(`writing, ${name}`, line, writings);
+  }
+}
+
 async function main(): Promise<void> {
   const program = findChromium();
   if (program === undefined) throw new Error(NO_CHROMIUM);
@@ -309,6 +331,7 @@ async function main(): Promise<void> {
       await page.close();
       await pages.close();
     }
+    if (only.has("write")) await measureWriting(() => browser.newPage());
     if (only.has("open")) {
       const context = await launchKeeping(program, join(folder, "profile"));
       await measureOpening(() => context.newPage(), folder);

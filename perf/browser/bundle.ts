@@ -14,6 +14,7 @@ const ENTRIES = {
   browser: "src/browser.ts",
   search: "src/browserSearch.ts",
   worker: "src/browser/worker.ts",
+  linker: "src/browser/linker.ts",
   ranges: "src/collections/absent.ts",
 };
 const DEMO = { page: "src/demo/page.ts" };

@@ -1,7 +1,7 @@
 /**
- * The database as a page holds it: one collection, one thread, no log. Writes take the way that
- * they take on a server (frame, decide, make room, seal, apply), one after the other; rows are
- * linked into the graph between events.
+ * The database as a page holds it: one collection, one writer, no log. Writes take the way that
+ * they take on a server (frame, decide, make room, seal, apply), one after the other; linking.ts
+ * says who links their rows.
  */
 import { apply, hasRoom } from "../collections/changes.ts";
 import type { Collection } from "../collections/collection.ts";
@@ -16,30 +16,29 @@ import { Decisions, type Proposal } from "../collections/decisions.ts";
 import type { Filter } from "../collections/filter.ts";
 import { framesRemoving } from "../collections/removing.ts";
 import type { Snapshots } from "../collections/snapshots.ts";
-import { tend } from "../engine/linking.ts";
 import { OmenError } from "../errors.ts";
 import { type Crc32c, encodePut, encodeRemove, readHeader, seal } from "../storage/frame.ts";
 import { newShard } from "./growing.ts";
+import type { Linking } from "./linking.ts";
 import { type PageRoom, ROWS_MIN } from "./room.ts";
 
-/** Rows that are linked before the next event. */
-const SLICE_ROWS = 32;
-/** Other readers must move first: they are this thread's own, between two events. */
-const WAIT_MS = 5;
-
 export class PageDatabase implements Database {
-  readonly threads = 1;
   readonly #collection: Collection;
   readonly #room: PageRoom;
   readonly #crc32c: Crc32c;
   #turn: Promise<unknown> = Promise.resolve();
-  #linking: Promise<void> | undefined;
+  readonly #linking: Linking;
 
-  constructor(collection: Collection, room: PageRoom, crc32c: Crc32c) {
+  constructor(collection: Collection, room: PageRoom, crc32c: Crc32c, linking: Linking) {
     this.#collection = collection;
     this.#room = room;
     this.#crc32c = crc32c;
-    this.#link();
+    this.#linking = linking;
+    if (collection.parts.some(({ shard }) => !shard.isSettled)) linking.ring();
+  }
+
+  get threads(): number {
+    return this.#linking.threads;
   }
 
   get wasmVariant(): string {
@@ -97,7 +96,7 @@ export class PageDatabase implements Database {
   /** Resolves when no row waits for the graph and no write is under way; nothing runs by then. */
   async still<T>(work: () => Promise<T>): Promise<T> {
     return await this.#inTurn(async () => {
-      await this.#linking;
+      await this.#linking.settled();
       return await work();
     });
   }
@@ -108,12 +107,13 @@ export class PageDatabase implements Database {
 
   async #carryOut(proposal: Proposal): Promise<{ sequence: number; changed: number }> {
     const { frame } = proposal;
+    if (this.#linking.fault) throw this.#linking.fault;
     const collection = this.#collection;
     new Decisions(collection, [proposal]).decide(proposal);
     this.#makeRoom(frame);
     seal(frame, collection.sequence + 1, this.#crc32c);
     const changed = await apply(collection, frame);
-    this.#link();
+    this.#linking.ring();
     return { sequence: readHeader(frame).sequence, changed };
   }
 
@@ -124,7 +124,9 @@ export class PageDatabase implements Database {
       const { settings, parts } = collection;
       const rows = Math.max(ROWS_MIN, Math.ceil(collection.live / 2));
       const load = { rows, recordBytes: frame.length, columnBytes: 0 };
-      collection.attach(newShard(this.#room, settings, parts[0]!.rows.seed, load));
+      const shard = newShard(this.#room, settings, parts[0]!.rows.seed, load);
+      collection.attach(shard);
+      this.#linking.attach(shard);
     }
   }
 
@@ -132,26 +134,6 @@ export class PageDatabase implements Database {
     const result = this.#turn.then(work);
     this.#turn = result.catch(() => undefined);
     return result;
-  }
-
-  #link(): void {
-    this.#linking ??= this.#linkAll().finally(() => {
-      this.#linking = undefined;
-    });
-  }
-
-  async #linkAll(): Promise<void> {
-    const collection = this.#collection;
-    const { efConstruction } = collection.settings;
-    for (let isBusy = true; isBusy; ) {
-      isBusy = false;
-      await collection.thread.pause();
-      for (const { shard } of collection.parts) {
-        const tended = tend(shard, SLICE_ROWS, efConstruction, collection.sequence);
-        if (tended === "waiting") await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
-        if (tended !== "idle") isBusy = true;
-      }
-    }
   }
 }
 

@@ -8,20 +8,17 @@ import type { Crc32c } from "../storage/frame.ts";
 import { PageDatabase } from "./database.ts";
 import { type Builds, loadEngine } from "./engine.ts";
 import { newShard } from "./growing.ts";
-import {
-  checkSource,
-  loadSource,
-  pauseOfPage,
-  type SourceOptions,
-  summing,
-  WORKERS,
-} from "./opening.ts";
+import { LinkingBeside, LinkingHere } from "./linking.ts";
+import { checkSource, loadSource, type SourceOptions, summing, WORKERS } from "./opening.ts";
 import { PageCollection } from "./page.ts";
+import { pauseOfPage } from "./pause.ts";
 import { PageRoom } from "./room.ts";
 
 export interface OpenOptions extends SourceOptions {
   /** In place of a source: an empty collection of these settings. */
   readonly create?: NewCollection;
+  /** 1: rows are linked by this thread alone, also in an isolated page, where a worker would. */
+  readonly threads?: 1;
 }
 
 export interface NewCollection {
@@ -35,6 +32,8 @@ export interface NewCollection {
   readonly rows?: number;
 }
 
+/** The thread beside the one that opened. */
+const SECOND = WORKERS - 1;
 const SOURCES = ["url", "bytes", "opfs", "create"] as const;
 const DEFAULTS = {
   metric: "l2",
@@ -62,10 +61,10 @@ export async function open(options: OpenOptions): Promise<PageCollection> {
   const engine = loadEngine(isShared ? SHARED : UNSHARED, options);
   if (options.create === undefined) {
     const { parts, variant, crc32c } = await loadSource(engine, options);
-    return collectionOf(parts, variant, 0, crc32c);
+    return collectionOf(parts, variant, crc32c, options);
   }
   const variant = await engine;
-  return collectionOf(newParts(options.create, variant), variant, 0, summing(variant));
+  return collectionOf(newParts(options.create, variant), variant, summing(variant), options);
 }
 
 /**
@@ -77,13 +76,21 @@ export async function adopt(
   options: Pick<SourceOptions, "engine"> = {},
 ): Promise<PageCollection> {
   const variant = await loadEngine(UNSHARED, options);
-  return collectionOf(parts, variant, WORKERS - 1, summing(variant));
+  return collectionOf(parts, variant, summing(variant), { worker: SECOND });
 }
 
-function collectionOf(parts: CollectionParts, variant: Variant, worker: number, crc32c: Crc32c) {
+function collectionOf(
+  parts: CollectionParts,
+  variant: Variant,
+  crc32c: Crc32c,
+  { worker = 0, threads }: { worker?: number; threads?: 1 | undefined },
+): PageCollection {
   const collection = new Collection({ variant, worker, pause: pauseOfPage() }, parts);
   const room = new PageRoom(variant, WORKERS);
-  return new PageCollection(new PageDatabase(collection, room, crc32c), collection, crc32c);
+  const isAlone = !variant.shared || threads === 1;
+  const linking = isAlone ? new LinkingHere(collection) : new LinkingBeside(collection, SECOND);
+  const database = new PageDatabase(collection, room, crc32c, linking);
+  return new PageCollection(database, collection, crc32c);
 }
 
 function newParts(wanted: NewCollection, variant: Variant): CollectionParts {

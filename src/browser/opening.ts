@@ -10,6 +10,7 @@ import { OmenError } from "../errors.ts";
 import type { Crc32c } from "../storage/frame.ts";
 import { type ByteSource, Image } from "../storage/image.ts";
 import { openNetwork } from "./network.ts";
+import { pauseOfPage } from "./pause.ts";
 import { PageRoom } from "./room.ts";
 import { blobSource, checkName, inTurn, openStore } from "./store.ts";
 
@@ -141,18 +142,6 @@ async function load(
   });
   counted("vectors", isLeft);
   return parts;
-}
-
-/** A turn of the event loop, sooner than a timer gives it. */
-export function pauseOfPage(): () => Promise<void> {
-  const { port1, port2 } = new MessageChannel();
-  const waiting: (() => void)[] = [];
-  port1.onmessage = () => waiting.shift()?.();
-  return () =>
-    new Promise((resolve) => {
-      waiting.push(resolve);
-      port2.postMessage(undefined);
-    });
 }
 
 const SUM_PAGES = 32;

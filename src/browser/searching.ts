@@ -7,8 +7,9 @@ import type { Row } from "../client/types.ts";
 import { Searchable } from "../collections/searchable.ts";
 import { Reader } from "../embedded/reader.ts";
 import { type Builds, loadEngine } from "./engine.ts";
-import { checkSource, loadSource, pauseOfPage, type SourceOptions } from "./opening.ts";
+import { checkSource, loadSource, type SourceOptions } from "./opening.ts";
 import type { PageCollection } from "./page.ts";
+import { pauseOfPage } from "./pause.ts";
 
 export interface SearchOptions extends SourceOptions {
   /**
