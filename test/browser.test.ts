@@ -12,6 +12,7 @@ import { BUNDLE_FOLDER, bundleBrowser, shapeBytes } from "../perf/browser/bundle
 import { type Pages, sendFile, servePages } from "../perf/browser/pages.ts";
 import { loadSift } from "../perf/data.ts";
 import { rowAt } from "../perf/exact.ts";
+import { cpuSecondsOf, untilAtRest } from "../perf/process.ts";
 import { downloadSnapshot, takeSnapshot } from "../perf/snapshot.ts";
 import { findChromium, launchChromium, NO_CHROMIUM } from "./chromium.ts";
 import { type Server, startServer } from "./server.ts";
@@ -62,6 +63,8 @@ describe(`in a page${program === undefined ? ` (not run: ${NO_CHROMIUM})` : ""}`
       const { status, text } = await connection.post("/vectors/batch", { vectors });
       if (status !== 200) throw new Error(text);
     }
+    // No row waits by then, and nobody betters a link any more.
+    await untilAtRest(() => cpuSecondsOf(server.pid), 30);
     await downloadSnapshot(connection, server.port, file);
     expected = [];
     for (const vector of queries) {

@@ -142,4 +142,22 @@ describe(`a page's memory${program === undefined ? ` (not run: ${NO_CHROMIUM})` 
     });
     await page.close();
   });
+
+  it("says so when the tab has no memory at all", async () => {
+    const page = await visit();
+    const code = await page.evaluate(async (dimensions) => {
+      // biome-ignore lint/suspicious/noExplicitAny: what the page has loaded
+      const { omendb } = globalThis as any;
+      WebAssembly.Memory = class {
+        constructor() {
+          throw new RangeError("could not allocate memory");
+        }
+      } as never;
+      return await omendb
+        .open({ create: { dimensions } })
+        .catch((error: { code: string }) => error.code);
+    }, DIMENSIONS);
+    expect(code).to.equal("MEMORY_LIMIT");
+    await page.close();
+  });
 });

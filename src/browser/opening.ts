@@ -4,7 +4,7 @@
  */
 import type { CollectionParts } from "../collections/collection.ts";
 import { loadImage } from "../collections/loading.ts";
-import { PAGE_BYTES } from "../engine/memory.ts";
+import { PAGE_BYTES, smallMemory } from "../engine/memory.ts";
 import { instantiate, type Variant, type VariantName } from "../engine/variant.ts";
 import { OmenError } from "../errors.ts";
 import type { Crc32c } from "../storage/frame.ts";
@@ -152,7 +152,7 @@ const SUM_BASE = 17 * PAGE_BYTES;
 /** CRC-32C by the engine, over bytes that lie anywhere. */
 export function summing(variant: Variant): Crc32c {
   const { shared } = variant;
-  const memory = new WebAssembly.Memory({ initial: SUM_PAGES, maximum: SUM_PAGES, shared });
+  const memory = smallMemory(SUM_PAGES, shared);
   const engine = instantiate(variant, memory);
   engine.crc32cInit(SUM_TABLE);
   const bytes = new Uint8Array(memory.buffer, SUM_BASE);

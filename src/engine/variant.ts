@@ -7,7 +7,7 @@ import { instantiateSync } from "@assemblyscript/loader";
 import { CELLS } from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
 import { address, type EngineExports } from "./exports.ts";
-import { PAGE_BYTES } from "./memory.ts";
+import { PAGE_BYTES, smallMemory } from "./memory.ts";
 
 export const SHARED_VARIANTS = ["relaxed-shared", "plain-shared"] as const;
 export const UNSHARED_VARIANTS = ["relaxed", "plain"] as const;
@@ -41,7 +41,7 @@ export function compileVariant(name: VariantName, bytes: WasmBytes): Variant {
   }
   const shared = name.endsWith("shared") || name === "debug";
   const module = new WebAssembly.Module(bytes);
-  const memory = new WebAssembly.Memory({ initial: TEST_PAGES, maximum: TEST_PAGES, shared });
+  const memory = smallMemory(TEST_PAGES, shared);
   const fault = selfTest(instantiate({ name, shared, module }, memory), memory);
   if (fault) throw new OmenError("UNSUPPORTED_PLATFORM", `the ${name} engine fails here: ${fault}`);
   return { name, shared, module };
@@ -57,7 +57,7 @@ export function chooseVariant(
     try {
       return compileVariant(name, load(name));
     } catch (error) {
-      if (!(error instanceof OmenError)) throw error;
+      if (!(error instanceof OmenError) || error.code === "MEMORY_LIMIT") throw error;
       reasons.push(error.message);
     }
   }
