@@ -2,6 +2,8 @@
  * A linker beside an isolated page: rows are linked over shared memory while the page writes and
  * searches, what comes of it is a sound graph, and where no worker runs the page links by itself.
  */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "chai";
 import type { Browser, Page } from "playwright-core";
 import { BUNDLE_FOLDER, bundleBrowser } from "../perf/browser/bundle.ts";
@@ -163,6 +165,43 @@ describe(`a linker beside a page${program === undefined ? ` (not run: ${NO_CHROM
     const { text, ...told } = await story(page);
     expect(told).to.include({ threads: 1, unindexed: 0 });
     await judge(text, told.vectors);
+    await page.close();
+  });
+
+  it("says that rows are linked no more when it has failed, and still searches", async () => {
+    const broken = `const { Instance } = WebAssembly;
+      WebAssembly.Instance = function (...args) {
+        const { exports } = new Instance(...args);
+        return { exports: { ...exports, linkTail() { throw new WebAssembly.RuntimeError("a trap"); } } };
+      };`;
+    const program = readFileSync(join(BUNDLE_FOLDER, "linker.js"), "utf8");
+    const page = await visit({
+      "/linker.js": (_, response) => {
+        response.setHeader("content-type", "text/javascript");
+        response.end(`${broken}\n${program}`);
+      },
+    });
+    const told = await page.evaluate(async (dimensions) => {
+      // biome-ignore lint/suspicious/noExplicitAny: what the page has loaded
+      const { open } = (globalThis as any).omendb;
+      const failureOf = (call: Promise<unknown>) =>
+        call.then(
+          () => "",
+          ({ code, message }) => `${code} ${message}`,
+        );
+      const rows = await open({ create: { dimensions } });
+      const vector = Array.from({ length: dimensions }, (_, at) => at);
+      await rows.add({ id: "mine", vector });
+      const exporting = await failureOf(rows.export());
+      const adding = await failureOf(rows.add({ id: "other", vector }));
+      const { results } = await rows.search({ vector, k: 3 });
+      const threads = await failureOf(open({ create: { dimensions }, threads: 4 }));
+      return { exporting, adding, threads, ids: results.map((hit: { id: string }) => hit.id) };
+    }, DIMENSIONS);
+    expect(told.exporting).to.match(/^ENGINE_FAULT .*a trap.*open the collection anew/);
+    expect(told.adding).to.equal(told.exporting);
+    expect(told.ids).to.deep.equal(["mine"]);
+    expect(told.threads).to.match(/^INVALID_REQUEST threads .*got 4/);
     await page.close();
   });
 

@@ -260,7 +260,7 @@ async function measureOpening(newPage: () => Promise<Page>, folder: string): Pro
   const { size } = statSync(file);
   for (const [shape, files] of Object.entries(SHAPES)) {
     const bytes = shapeBytes(shape as keyof typeof SHAPES);
-    const line = `${files.join(" + ")}, ${(bytes / 1024).toFixed(1)} KB (brotli)`;
+    const line = `${files.join(" + ")}, ${(bytes / 1024).toFixed(1)} KiB (brotli)`;
     say(`off the network ${shape}`, line, bytes);
   }
   say("off the network for the rows", `${mib(size)} MiB`, size);

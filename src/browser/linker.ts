@@ -55,6 +55,7 @@ globalThis.onmessage = ({ data }: MessageEvent<ToLinker>) => {
     attach(data.memory);
   } else {
     rung = data.count;
-    if (!isLinking) void link();
+    // The other end hears of errors only, not of promises that are broken.
+    if (!isLinking) link().catch(reportError);
   }
 };

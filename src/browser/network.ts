@@ -1,7 +1,7 @@
 /**
  * An image over HTTP. Where the server answers ranges, each run of chunks is a request of its own,
  * a few at a time, and goes from the network into the memory it is for. Where it does not, the
- * whole file is fetched first.
+ * whole file is fetched first. A file that is replaced meanwhile is told by its ETag.
  */
 import { OmenError } from "../errors.ts";
 import type { ByteSource } from "../storage/image.ts";
@@ -35,6 +35,7 @@ export async function openNetwork(url: URL, options: Download = {}): Promise<Byt
     return blobSource(url.href, await whole(response, options));
   }
   const first = new Uint8Array(await response.arrayBuffer());
+  const etag = response.headers.get("etag");
   return {
     name: url.href,
     size,
@@ -46,7 +47,12 @@ export async function openNetwork(url: URL, options: Download = {}): Promise<Byt
       }
       const range = `bytes=${offset}-${offset + target.length - 1}`;
       const part = await ask(url, options, range);
+      if (part.headers.get("etag") !== etag) {
+        await part.body?.cancel();
+        throw new OmenError("CORRUPT_FILE", `${url} was replaced: open it anew`);
+      }
       if (part.status !== 206) {
+        await part.body?.cancel();
         throw new OmenError("CORRUPT_FILE", `${url}: asked for ${range}, got the whole file`);
       }
       return await pour(part, target);

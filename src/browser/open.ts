@@ -4,6 +4,7 @@ import type { Metric } from "../collections/database.ts";
 import { readSettings } from "../collections/settings.ts";
 import { newState } from "../collections/state.ts";
 import type { Variant } from "../engine/variant.ts";
+import { OmenError } from "../errors.ts";
 import type { Crc32c } from "../storage/frame.ts";
 import { PageDatabase } from "./database.ts";
 import { type Builds, loadEngine } from "./engine.ts";
@@ -57,6 +58,10 @@ const UNSHARED: Builds = [
  */
 export async function open(options: OpenOptions): Promise<PageCollection> {
   checkSource(options, SOURCES);
+  const { threads } = options;
+  if (threads !== undefined && threads !== 1) {
+    throw new OmenError("INVALID_REQUEST", `threads must be 1 or left out, got ${threads}`);
+  }
   const isShared = globalThis.crossOriginIsolated === true;
   const engine = loadEngine(isShared ? SHARED : UNSHARED, options);
   if (options.create === undefined) {

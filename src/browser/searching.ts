@@ -6,6 +6,7 @@
 import type { Row } from "../client/types.ts";
 import { Searchable } from "../collections/searchable.ts";
 import { Reader } from "../embedded/reader.ts";
+import { OmenError } from "../errors.ts";
 import { type Builds, loadEngine } from "./engine.ts";
 import { checkSource, loadSource, type SourceOptions } from "./opening.ts";
 import type { PageCollection } from "./page.ts";
@@ -14,7 +15,8 @@ import { pauseOfPage } from "./pause.ts";
 export interface SearchOptions extends SourceOptions {
   /**
    * `whole` loads everything. `ranges`, with `url` only, leaves float32 vectors on the server, and
-   * fetches by range the few that a search measures in the end.
+   * fetches by range the few that a search measures in the end. A server that answers no ranges
+   * sends the whole file when it is opened.
    */
   readonly vectors?: "whole" | "ranges";
 }
@@ -27,7 +29,11 @@ const BUILDS: Builds = [
 
 /** Throws as the whole module's `open` does. */
 export async function open(options: SearchOptions): Promise<SearchCollection> {
-  const isRanged = options.vectors === "ranges";
+  const { vectors = "whole" } = options;
+  const isRanged = vectors === "ranges";
+  if (!isRanged && vectors !== "whole") {
+    throw new OmenError("INVALID_REQUEST", `vectors must be whole or ranges, got ${vectors}`);
+  }
   checkSource(options, isRanged ? ["url"] : SOURCES);
   const engine = loadEngine(BUILDS, options);
   const { parts, image, variant } = await loadSource(engine, options, isRanged);
