@@ -22,6 +22,8 @@ function open() {
   return {
     control,
     done,
+    nowMs: () => nowMs,
+    connected: () => backlog.connected(),
     /** One turn in which so many readers come, each of which takes so long once it is let in. */
     turn(readers: number, eachMs: number): void {
       for (let reader = 0; reader < readers; reader++) {
@@ -87,6 +89,36 @@ describe("backlog", () => {
       for (let turns = 0; turns < 64; turns++) turn(0, 50);
     }
     expect([done.refused, done.waitedMs.length]).to.deep.equal([0, 3 * 64]);
+  });
+});
+
+describe("backlog and new connections", () => {
+  it("lets all that wait in the kernel in before the readers on them, for a while", () => {
+    const { done, turn, nowMs, connected } = open();
+    // A turn takes up one connection, on which a reader comes a turn later.
+    const begunAtMs = nowMs();
+    connected();
+    for (let turns = 0; turns < 100; turns++) {
+      connected();
+      turn(1, 4);
+    }
+    // No time passed but a reader's: none may have had a turn.
+    expect([done.waitedMs.length, nowMs()]).to.deep.equal([0, begunAtMs]);
+    turn(1, 4);
+    turn(0, 4);
+    expect(done.waitedMs.length).to.be.within(1, 2);
+  });
+
+  it("gives readers a turn again when connections never end", () => {
+    const { done, turn, connected } = open();
+    let turns = 0;
+    for (; turns < 1000; turns++) {
+      connected();
+      // What taking a connection up costs.
+      turn(0, 0);
+      turn(turns % 2, 1);
+    }
+    expect(done.waitedMs.length + done.refused).to.be.above(400);
   });
 });
 

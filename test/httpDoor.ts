@@ -7,6 +7,7 @@ import { readConfig } from "../src/config.ts";
 import { Desk } from "../src/engine/desk.ts";
 import { createApp } from "../src/http/app.ts";
 import { createAudit } from "../src/http/audit.ts";
+import { Backlog } from "../src/http/backlog.ts";
 import { BodyReader } from "../src/http/body.ts";
 import { createHttpServer } from "../src/http/server.ts";
 import { ControlMemory } from "../src/threads/control.ts";
@@ -46,17 +47,11 @@ export async function openDoor(
   });
   const access = new Access(config, shared.texts);
   const audit = createAudit(config, log);
-  const app = createApp({
-    access,
-    audit,
-    database,
-    config,
-    control,
-    bodies,
-    log,
-    version: "0.0.0-test",
-  });
+  const backlog = new Backlog(control, config.scanWaitMs);
+  const around = { access, audit, backlog, bodies, config, control, database, log };
+  const app = createApp({ ...around, version: "0.0.0-test" });
   const { server, close } = createHttpServer(app, config);
+  server.on("connection", () => backlog.connected());
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

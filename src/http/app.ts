@@ -18,7 +18,7 @@ import { OmenError } from "../errors.ts";
 import { beginRequest, endRequest, type RequestSpan } from "../tracing.ts";
 import type { Audit } from "./audit.ts";
 import { createGate, createGuard, refuseKeyInUrl } from "./auth.ts";
-import { Backlog } from "./backlog.ts";
+import type { Backlog } from "./backlog.ts";
 import { allowOrigins } from "./cors.ts";
 import type { Door, Handlers } from "./door.ts";
 import { createRateLimit, createVectorLimit } from "./limits.ts";
@@ -47,6 +47,7 @@ export interface AppParts extends Omit<Door, "vectorLimit" | "turnstile"> {
   readonly log: Logger;
   readonly access: Access;
   readonly audit: Audit;
+  readonly backlog: Backlog;
 }
 
 /** Served without a key where OMENDB_DOCS_PUBLIC says so. */
@@ -55,7 +56,7 @@ const REQUEST_ID = /^[\w.:+/=-]{1,128}$/;
 
 /** One app a listener thread; all of them share what `control` and `database` hold. */
 export function createApp(parts: AppParts): Express {
-  const { database, config, control, version, access, audit } = parts;
+  const { database, config, control, version, access, audit, backlog } = parts;
   const metrics = createMetrics(database, control, version);
   const door: Door = {
     ...parts,
@@ -75,7 +76,6 @@ export function createApp(parts: AppParts): Express {
   const guard = createGuard(access, control);
   const rateLimit = createRateLimit(config, control);
   const gates = rateLimit === undefined ? [guard] : [guard, rateLimit];
-  const backlog = new Backlog(control, config.scanWaitMs);
   const standInLine: RequestHandler = (request, _response, next) => {
     backlog.enter(() => {
       if (!request.socket.destroyed) next();

@@ -5,6 +5,9 @@
  * answers readers for SLICE_MS; the others stand in line for the next turns, and probes and new
  * connections get through between.
  *
+ * New connections come first, for GIVEN_MS at a time: they stand in the kernel, where nobody can
+ * refuse them, and a reader that comes on one of them in each turn would let the others pile up.
+ *
  * The line is short: whoever would wait for more than `waitMs`, by the pace at which it has lately
  * moved, is refused at once, before the body is read, which costs a fraction of an answer. Writes
  * do not stand here: they wait for the graph and the disk (gateway.ts), for a bounded time.
@@ -20,6 +23,8 @@ const SLICE_MS = 4;
 const READERS_MIN = 64;
 /** Let in from the line in one turn, if the slice is not over before. */
 const TURN_READERS_MAX = 16;
+/** Of turns that take up connections, before readers have one again. */
+const GIVEN_MS = 20;
 const BURST_MS = 250;
 export const BURST_WAIT_MS = 400;
 const REST_MS = 1000;
@@ -62,11 +67,20 @@ export class Backlog {
   #movedAtMs = 0;
   #paceMs = FIRST_PACE_MS;
   #refusedAtMs = Number.NEGATIVE_INFINITY;
+  /** Connections taken up so far, and those of them that readers have given way to. */
+  #connections = 0;
+  #connectionsSeen = 0;
+  #givenSinceMs: number | undefined;
 
   constructor(control: Control, waitMs: number, clock = CLOCK) {
     this.#control = control;
     this.#waitMs = waitMs;
     this.#clock = clock;
+  }
+
+  /** A connection was taken up: others may wait behind it. */
+  connected(): void {
+    this.#connections++;
   }
 
   /** Goes on now or in a later turn, or throws OVERLOADED. */
@@ -84,7 +98,8 @@ export class Backlog {
         this.#isInTurn = false;
       });
     }
-    if (nowMs - this.#turnBegunAtMs < SLICE_MS) {
+    const areOthersComing = this.#connections !== this.#connectionsSeen;
+    if (nowMs - this.#turnBegunAtMs < SLICE_MS && !areOthersComing) {
       goOn();
       return;
     }
@@ -110,15 +125,28 @@ export class Backlog {
    */
   #ask(): void {
     let first: number | undefined;
+    let givesWay = false;
     let left = Math.min(this.#line.length, TURN_READERS_MAX);
     for (let reader = left; reader > 0; reader--) {
       this.#clock.afterTurn(() => {
         const nowMs = this.#clock.nowMs();
-        first ??= nowMs;
-        if (nowMs - first < SLICE_MS) this.#letIn(nowMs);
+        if (first === undefined) {
+          first = nowMs;
+          givesWay = this.#givesWay(nowMs);
+        }
+        if (!givesWay && nowMs - first < SLICE_MS) this.#letIn(nowMs);
         if (--left === 0 && this.#line.length > 0) this.#ask();
       });
     }
+  }
+
+  #givesWay(nowMs: number): boolean {
+    const areOthersComing = this.#connections !== this.#connectionsSeen;
+    this.#connectionsSeen = this.#connections;
+    const sinceMs = this.#givenSinceMs ?? nowMs;
+    const isGiven = areOthersComing && nowMs - sinceMs < GIVEN_MS;
+    this.#givenSinceMs = isGiven ? sinceMs : undefined;
+    return isGiven;
   }
 
   #letIn(nowMs: number): void {

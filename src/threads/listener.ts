@@ -13,6 +13,7 @@ import { Desk } from "../engine/desk.ts";
 import { OmenError } from "../errors.ts";
 import { createApp } from "../http/app.ts";
 import { createAudit } from "../http/audit.ts";
+import { Backlog } from "../http/backlog.ts";
 import { BodyReader } from "../http/body.ts";
 import { watchLag } from "../http/metrics.ts";
 import { createHttpServer } from "../http/server.ts";
@@ -61,8 +62,10 @@ export function createListener(parts: ListenerParts): Listener {
   });
   const access = new Access(config, parts.texts);
   const audit = createAudit(config, log);
-  const app = createApp({ access, audit, database, config, control, bodies, version, log });
-  const { server, setTls, close } = createHttpServer(app, config, parts.texts.tls);
+  const backlog = new Backlog(control, config.scanWaitMs);
+  const around = { access, audit, backlog, bodies, config, control, database, log, version };
+  const { server, setTls, close } = createHttpServer(createApp(around), config, parts.texts.tls);
+  server.on("connection", () => backlog.connected());
   const unwatch = watchLag(control, catalog.thread.worker);
 
   async function listen(port: number): Promise<number> {
