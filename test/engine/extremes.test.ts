@@ -13,6 +13,7 @@ import {
   recallToScan,
   rowsOf,
   SEED,
+  settle,
   words,
 } from "./trial.ts";
 
@@ -156,7 +157,6 @@ overVariants("the engine", (name) => {
       const shard = newShard(name, { dimensions, metric, capacity: rows });
       append(shard, values);
       linkAll(shard);
-      expect(shard.check()).to.equal(undefined);
       const others: number[] = [];
       for (let row = 0; row < rows; row++) {
         const copies = linksOf(shard, row).filter(isCopied).length;
@@ -164,6 +164,9 @@ overVariants("the engine", (name) => {
         else others.push(copies);
       }
       expect(Math.max(...others)).to.be.at.most(COPIES_MAX);
+      // A row that lost its last link to a fuller list is linked again once all is quiet.
+      settle(shard);
+      expect(shard.check()).to.equal(undefined);
     });
   }
 
