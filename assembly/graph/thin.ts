@@ -21,6 +21,7 @@ import { prepareRow } from "../query";
 import { beginWalk, endWalk } from "../readers";
 import * as Row from "../row";
 import { Worker } from "../worker";
+import { isCopy } from "./copies";
 import { gatherPool } from "./insert";
 import { dueAt, isMet } from "./marks";
 import { DEAD, slotIn } from "./pool";
@@ -97,6 +98,8 @@ function leadIn<S>(worker: Worker, slot: u32, links: u32): void {
   const met = gatherPool(worker, slot, DEAD);
   for (let i: u32 = 0; i < met && links > 0; i++) {
     const host = slotIn(load<u64>(worker.order + ((<usize>i) << 3)));
+    // Copies are a tree (copies.ts), in which one link leads to each, and enough lead to its root.
+    if (isCopy(worker, host, slot)) return;
     if (leads(host, slot)) continue;
     splice<S>(worker, host, slot);
     links--;

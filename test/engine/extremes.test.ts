@@ -157,16 +157,21 @@ overVariants("the engine", (name) => {
       const shard = newShard(name, { dimensions, metric, capacity: rows });
       append(shard, values);
       linkAll(shard);
-      const others: number[] = [];
-      for (let row = 0; row < rows; row++) {
-        const copies = linksOf(shard, row).filter(isCopied).length;
-        if (isCopied(row)) expect(copies).to.be.within(1, COPIES_MAX);
-        else others.push(copies);
-      }
-      expect(Math.max(...others)).to.be.at.most(COPIES_MAX);
+      const expectFew = () => {
+        const others: number[] = [];
+        for (let row = 0; row < rows; row++) {
+          const copies = linksOf(shard, row).filter(isCopied).length;
+          // One may have to take more than it should, where no other has room.
+          if (isCopied(row)) expect(copies).to.be.within(1, 2 * COPIES_MAX);
+          else others.push(copies);
+        }
+        expect(Math.max(...others)).to.be.at.most(COPIES_MAX);
+      };
+      expectFew();
       // A row that lost its last link to a fuller list is linked again once all is quiet.
       settle(shard);
       expect(shard.check()).to.equal(undefined);
+      expectFew();
     });
   }
 
