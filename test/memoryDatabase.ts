@@ -18,6 +18,7 @@ import type {
   SearchAnswer,
   SearchQuery,
   Terms,
+  Work,
 } from "../src/collections/database.ts";
 import type { Filter } from "../src/collections/filter.ts";
 import type { Claim, First, Once } from "../src/collections/ledger.ts";
@@ -69,6 +70,11 @@ export class MemoryCollection implements CollectionView {
   constructor(name: string, settings: CollectionSettings) {
     this.name = name;
     this.settings = settings;
+  }
+
+  work({ exact, filter }: SearchQuery): Work {
+    const components = this.rows.size * (exact ? this.settings.dimensions : filter ? 16 : 0);
+    return { components, isWalk: !exact && filter === undefined };
   }
 
   async search(query: SearchQuery): Promise<SearchAnswer> {

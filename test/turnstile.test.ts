@@ -142,6 +142,37 @@ describe("http overload", () => {
     expect((await client.post("/collections/c/search", exact)).status).to.equal(200);
   });
 
+  it("holds for scans that nobody asked for, and for batches of wide walks", async () => {
+    const door = await openDoor({ SCAN_WAIT_MS: 1 });
+    const client = door.connect();
+    await client.post("/vectors/add", { id: "a", vector: [1, 2] });
+    const collection = door.database.collection("default") as MemoryCollection;
+    const { search } = collection;
+    const held: (() => void)[] = [];
+    collection.search = async (query) => {
+      await new Promise<void>((resolve) => held.push(resolve));
+      return search.call(collection, query);
+    };
+    for (const [path, isWalk] of [
+      ["/search", false],
+      ["/search/batch", true],
+    ] as const) {
+      collection.work = () => ({ components: ms(20), isWalk });
+      const query = { vector: [1, 2] };
+      const body = isWalk ? { searches: [query, query] } : query;
+      const first = door.connect().post(path, body);
+      while (held.length === 0) await pause(5);
+      await pause(BURST_OVER_MS);
+      const others = Array.from({ length: 10 }, () => door.connect().post(path, body));
+      const isRefused = (await Promise.all(others.slice(6))).map(({ status }) => status === 503);
+      expect(isRefused, path).to.deep.equal([true, true, true, true]);
+      const release = setInterval(() => held.splice(0).forEach((go) => void go()), 5);
+      expect((await first).status).to.equal(200);
+      await Promise.all(others);
+      clearInterval(release);
+    }
+  });
+
   it("asks how many rows there are, and not for all that is to be said of them", async () => {
     const door = await openDoor();
     const client = door.connect();

@@ -4,10 +4,19 @@
  * rows. Reading is there and here; only changes.ts, on the writer's thread, alters anything.
  */
 import { Calibrator } from "./calibrator.ts";
-import type { CollectionView, RecallQuery, RecallReport, Row, ScrollQuery } from "./database.ts";
+import type {
+  CollectionView,
+  RecallQuery,
+  RecallReport,
+  Row,
+  ScrollQuery,
+  SearchQuery,
+  Work,
+} from "./database.ts";
 import { Ledger } from "./ledger.ts";
 import { measureRecall } from "./recall.ts";
 import { scroll } from "./scroll.ts";
+import { workOf } from "./search.ts";
 import { Searchable } from "./searchable.ts";
 
 export {
@@ -56,6 +65,10 @@ export class Collection extends Searchable implements CollectionView {
 
   admit(rows: number): void {
     this.state.admit(rows);
+  }
+
+  work(query: SearchQuery): Work {
+    return workOf(this, query);
   }
 
   async scroll(query: ScrollQuery, onRow: (row: Row) => void): Promise<string | undefined> {

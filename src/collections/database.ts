@@ -185,6 +185,13 @@ export interface CollectionStats {
 }
 
 /** A collection as a reader sees it. Every call reads the shared memory in place. */
+/** What a search will read, about, by which a listener judges whether it can end in time. */
+export interface Work {
+  readonly components: number;
+  /** It walks the graph, and reads no whole collection. */
+  readonly isWalk: boolean;
+}
+
 export interface CollectionView {
   readonly name: string;
   readonly settings: CollectionSettings;
@@ -192,6 +199,7 @@ export interface CollectionView {
   readonly live: number;
   /** Throws OmenError DIMENSION_MISMATCH, ZERO_VECTOR. */
   search(query: SearchQuery): Promise<SearchAnswer>;
+  work(query: SearchQuery): Work;
   get(id: string): Row | undefined;
   /**
    * Hands over one page of all rows, in an order of its own, and gives the cursor of the next page,

@@ -15,7 +15,7 @@ import {
   sliceRows,
   sortUnlessInOrder,
 } from "./course.ts";
-import type { Hit, Metric, SearchAnswer, SearchQuery } from "./database.ts";
+import type { Hit, Metric, SearchAnswer, SearchQuery, Work } from "./database.ts";
 import { scanPassing, walkPassing } from "./passing.ts";
 import { plan } from "./planner.ts";
 import type { Part, Searchable } from "./searchable.ts";
@@ -23,6 +23,10 @@ import type { Part, Searchable } from "./searchable.ts";
 /** Searches that lose rows to a racing writer start again this often. */
 const ATTEMPTS_MAX = 16;
 const COMING_AND_GOING = 0.05;
+/** What trying a filter on a row costs, in components measured. */
+export const FILTER_COMPONENTS = 16;
+/** Rows that a walk measures for each of its width, about. */
+const WALK_ROWS = 20;
 
 export async function search(collection: Searchable, query: SearchQuery): Promise<SearchAnswer> {
   checkQuery(collection, query.vector);
@@ -66,22 +70,12 @@ async function searchAt(
 ): Promise<SearchAnswer | undefined> {
   const matched = query.filter && (await collection.matcher.match(query.filter));
   const matching = matched ? matched.count : collection.live;
-  const target = query.ef === undefined ? query.recallTarget : undefined;
-  const aim =
-    target === undefined ? undefined : collection.calibration.aim(target, query.k, collection.live);
+  const { aim, plan } = planOf(collection, query, matching);
   const course: Course = {
     query,
     snapshot,
     matched,
-    plan: plan({
-      k: query.k,
-      ef: query.ef ?? aim?.ef ?? collection.settings.efSearch,
-      exact: query.exact || (aim !== undefined && aim.ef === undefined),
-      matching,
-      live: collection.live,
-      filtered: matched !== undefined,
-      dimensions: collection.settings.dimensions,
-    }),
+    plan,
     distances: 0,
     hasMoved: false,
     isCutOff: false,
@@ -116,6 +110,31 @@ async function searchAt(
     ...(matched?.unsure && { unsure: matched.unsure, unread: matched.unread }),
   };
   return { hits, explanation };
+}
+
+function planOf(collection: Searchable, query: SearchQuery, matching: number) {
+  const { calibration, live, settings } = collection;
+  const target = query.ef === undefined ? query.recallTarget : undefined;
+  const aim = target === undefined ? undefined : calibration.aim(target, query.k, live);
+  const question = {
+    k: query.k,
+    ef: query.ef ?? aim?.ef ?? settings.efSearch,
+    exact: query.exact || (aim !== undefined && aim.ef === undefined),
+    filtered: query.filter !== undefined,
+    dimensions: settings.dimensions,
+  };
+  return { aim, plan: plan({ ...question, matching, live }) };
+}
+
+/** See CollectionView. How many rows pass a filter is not known before it has been tried. */
+export function workOf(collection: Searchable, query: SearchQuery): Work {
+  const { live, settings } = collection;
+  if (query.filter !== undefined && !query.exact) {
+    return { components: live * FILTER_COMPONENTS, isWalk: false };
+  }
+  const { strategy, ef } = planOf(collection, query, live).plan;
+  const isWalk = strategy !== "exact";
+  return { components: (isWalk ? ef * WALK_ROWS : live) * settings.dimensions, isWalk };
 }
 
 /** What was found so far is void. */

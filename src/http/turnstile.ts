@@ -14,6 +14,7 @@
  * for the next burst, again and again.
  */
 import type { CollectionView } from "../collections/database.ts";
+import { FILTER_COMPONENTS } from "../collections/search.ts";
 import { OmenError } from "../errors.ts";
 import { BURST_WAIT_MS, isBurst } from "./backlog.ts";
 import type { Control } from "./meters.ts";
@@ -30,9 +31,6 @@ const MEMORY_MS = 2000;
 const FIRST_COMPONENTS_PER_MS = 1_000_000;
 const UNDER_WAY_MAX = 512;
 const RETRY_SECONDS = 1;
-
-/** What trying a filter on a row costs, in components measured. */
-const FILTER_COMPONENTS = 16;
 
 /** What trying a filter on all rows will read at most, in components. */
 export function filterWork(collection: CollectionView | undefined): number {

@@ -5,6 +5,8 @@ import { type Rows, rowAt } from "../../perf/exact.ts";
 import { seededRandom, seedFromEnvironment } from "../../perf/random.ts";
 import { CURVES, EFS } from "../../src/collections/calibration.ts";
 import { Catalog } from "../../src/collections/catalog.ts";
+import type { SearchQuery } from "../../src/collections/database.ts";
+import { compileFilter } from "../../src/collections/filter.ts";
 import { EXACT_COMPONENTS } from "../../src/collections/planner.ts";
 import { linkRound } from "../../src/threads/linking.ts";
 import { Alone, NAME } from "./alone.ts";
@@ -88,6 +90,21 @@ describe(`recall, seed ${SEED}`, () => {
     expect(atLeast).to.be.below(recall!);
     const plain = await alone.search(rowAt(queries, 0), { exact: false });
     expect(plain.explanation).to.not.have.property("recall");
+  });
+
+  it("is judged by what will really be done, whoever chose it", () => {
+    const vector = rowAt(queries, 0);
+    const work = (query: Partial<SearchQuery>) =>
+      alone.collection.work({ vector, k: K, exact: false, ...query } as SearchQuery);
+    const scan = { components: ROWS * DIMENSIONS, isWalk: false };
+    for (const query of [{ exact: true }, { k: ROWS / 4 }, { recallTarget: 1 }]) {
+      expect(work(query), JSON.stringify(query)).to.deep.equal(scan);
+    }
+    const [narrow, wide] = [work({ ef: 100 }), work({ ef: 2000 })];
+    expect([narrow.isWalk, wide.isWalk]).to.deep.equal([true, true]);
+    expect(wide.components).to.equal(20 * narrow.components);
+    const filter = compileFilter({ n: 1 }, "/filter");
+    expect(work({ filter })).to.deep.equal({ components: ROWS * 16, isWalk: false });
   });
 
   it("of 1 is the exact scan", async () => {

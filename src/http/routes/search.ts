@@ -28,7 +28,6 @@ import { expectNoParameters, parametersOf } from "../parameters.ts";
 import { OctetsQuery } from "../queries.ts";
 import { checkVector } from "../rows.ts";
 import { SearchBatchBody, SearchBody } from "../schemas.ts";
-import { filterWork } from "../turnstile.ts";
 import { validator } from "../validate.ts";
 
 const K_DEFAULT = 10;
@@ -53,10 +52,10 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
     collection: CollectionView | undefined,
     query: SearchQuery,
   ): Promise<SearchAnswer> {
-    const work = collection === undefined ? 0 : workOf(collection, query);
-    return work === 0
+    const work = collection?.work(query);
+    return work === undefined || work.isWalk
       ? await findNow(collection, query)
-      : await turnstile.pass(work, () => findNow(collection, query));
+      : await turnstile.pass(work.components, () => findNow(collection, query));
   }
 
   async function findNow(
@@ -148,7 +147,8 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
           queryOf(search, scanned, collection, `/searches/${index}`),
         );
         vectorLimit.spend(request, queries.length);
-        const works = queries.map((query) => (collection ? workOf(collection, query) : 0));
+        // Walks count here: each is short, but there may be thousands, as wide as they like.
+        const works = queries.map((query) => collection?.work(query).components ?? 0);
         const work = works.reduce((sum, each) => sum + each, 0);
         if (response.locals.media === ARROW_MEDIA) {
           return turnstile.pass(work, () => answerArrow(response, collection, queries));
@@ -173,13 +173,6 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
         text.text(`,"took_ms":${tookMs(begunAtMs)}}`).send(response);
       }),
   };
-}
-
-/** Components that the search will read at most; 0 for a walk of the graph. */
-function workOf(collection: CollectionView, { exact, filter }: SearchQuery): number {
-  if (!exact && filter === undefined) return 0;
-  if (!exact) return filterWork(collection);
-  return collection.live * collection.settings.dimensions;
 }
 
 function queryOf(
