@@ -13,6 +13,7 @@ import * as Scanning from "./columns/scan";
 import * as Filtered from "./filtered";
 import * as Check from "./graph/check";
 import * as Refine from "./graph/refine";
+import * as Revisit from "./graph/revisit";
 import * as Kernel from "./kernels/codes";
 import * as Half from "./kernels/halves";
 import * as Lane from "./kernels/lanes";
@@ -81,9 +82,9 @@ export function linkTail(worker: u32, count: u32, ef: u32, slack: u32, hasty: bo
   return Tail.linkTail(Worker.of(worker), count, ef, slack, hasty);
 }
 
-/** Linkers: links up to `count` rows of hasty ones anew; true while there may be more. */
+/** Linkers: links up to `count` hasty rows anew or visits as many; true while there may be more. */
 export function refine(worker: u32, count: u32, ef: u32): bool {
-  return Refine.refine(Worker.of(worker), count, ef);
+  return Refine.refine(Worker.of(worker), count, ef) || Revisit.revisit(Worker.of(worker), count);
 }
 
 export function needsLearning(): bool {

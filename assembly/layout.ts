@@ -123,6 +123,9 @@ export const HEADER_HASTY_DONE = 488;
 export const HEADER_REFINE_NEXT = 492;
 /** How fast distances grow from the nearest rows outward, a float32: see graph/width.ts. */
 export const HEADER_SPREAD = 496;
+// Rows that are to be looked for, and where the next one is: see graph/revisit.ts.
+export const HEADER_VISITS_OWED = 500;
+export const HEADER_VISIT_NEXT = 504;
 export const HEADER_CODEBOOK_A = 1024;
 export const HEADER_CODEBOOK_B = 1152;
 // Repair: its steps (graph/repair.ts), each group on a cache line of its own.

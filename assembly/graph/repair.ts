@@ -21,6 +21,7 @@ import { tailLength } from "../tail";
 import { Worker } from "../worker";
 import { slotIn } from "./pool";
 import { noteDue, spread, tieNext } from "./reach";
+import { oweVisits } from "./revisit";
 import { entry } from "./search";
 import { sweep } from "./sweep";
 import { thicken } from "./thin";
@@ -272,6 +273,7 @@ function confirm(budget: u32): bool {
     atomic.and<u16>(head, ~(<u16>(L.FLAG_LINKED | L.FLAG_PASSED)), L.ROW_FLAGS);
     atomic.or<u16>(head, <u16>L.FLAG_CONFIRMED, L.ROW_FLAGS);
     atomic.add<u32>(L.HEADER_CONFIRMED, 1);
+    oweVisits(1);
   }
   store<u32>(L.HEADER_REPAIR_CURSOR, slot);
   return slot >= used;

@@ -24,7 +24,7 @@ import { Worker } from "../worker";
 import { isCopy } from "./copies";
 import { gatherPool } from "./insert";
 import { dueAt, isMet } from "./marks";
-import { DEAD, slotIn } from "./pool";
+import { DEAD, poolEntry, slotIn } from "./pool";
 import { descend, entry, searchLayer } from "./search";
 import { splice } from "./splice";
 
@@ -66,7 +66,7 @@ export function thicken(worker: Worker, budget: u32, words: u32): bool {
     for (let due = load<u64>(dueAt(word)); due != 0; due &= due - 1) {
       const slot = (word << 6) + <u32>ctz<u64>(due);
       if (countOf(slot) >= ENOUGH || !isMet(slot) || !Row.isSettled(slot)) continue;
-      leadTo(worker, slot, ENOUGH - countOf(slot));
+      leadTo(worker, slot, ENOUGH - countOf(slot), false);
       left--;
     }
   }
@@ -74,27 +74,33 @@ export function thicken(worker: Worker, budget: u32, words: u32): bool {
   return word >= end;
 }
 
-function leadTo(worker: Worker, slot: u32, links: u32): void {
+/** Looks for a row, and where a walk does not find it, has the nearest rows found lead to it. */
+export function leadToLost(worker: Worker, slot: u32): void {
+  leadTo(worker, slot, ENOUGH, true);
+}
+
+function leadTo(worker: Worker, slot: u32, links: u32, ifLost: bool): void {
   worker.snapshot = u64.MAX_VALUE;
   beginWalk(worker);
   prepareRow(worker, slot);
   const metric = header().metric;
   if (worker.mode == MODE_COARSE) {
-    if (metric == L.METRIC_DOT) leadIn<DotCoarse>(worker, slot, links);
-    else leadIn<L2Coarse>(worker, slot, links);
+    if (metric == L.METRIC_DOT) leadIn<DotCoarse>(worker, slot, links, ifLost);
+    else leadIn<L2Coarse>(worker, slot, links, ifLost);
   } else if (worker.mode == MODE_CODES) {
-    if (metric == L.METRIC_DOT) leadIn<DotCodes>(worker, slot, links);
-    else leadIn<L2Codes>(worker, slot, links);
-  } else if (worker.mode == MODE_CAREFUL) leadIn<Careful>(worker, slot, links);
-  else if (metric == L.METRIC_L2) leadIn<L2Floats>(worker, slot, links);
-  else leadIn<OtherFloats>(worker, slot, links);
+    if (metric == L.METRIC_DOT) leadIn<DotCodes>(worker, slot, links, ifLost);
+    else leadIn<L2Codes>(worker, slot, links, ifLost);
+  } else if (worker.mode == MODE_CAREFUL) leadIn<Careful>(worker, slot, links, ifLost);
+  else if (metric == L.METRIC_L2) leadIn<L2Floats>(worker, slot, links, ifLost);
+  else leadIn<OtherFloats>(worker, slot, links, ifLost);
   endWalk(worker);
 }
 
-function leadIn<S>(worker: Worker, slot: u32, links: u32): void {
+function leadIn<S>(worker: Worker, slot: u32, links: u32, ifLost: bool): void {
   const door = entry();
   if (slotIn(door) == L.NO_SLOT || slotIn(door) == slot) return;
   searchLayer<S>(worker, descend<S>(worker, slotIn(door), <u32>(door >> 32), 0), EF, 0);
+  if (ifLost && isFound(worker, slot)) return;
   const met = gatherPool(worker, slot, DEAD);
   for (let i: u32 = 0; i < met && links > 0; i++) {
     const host = slotIn(load<u64>(worker.order + ((<usize>i) << 3)));
@@ -104,6 +110,12 @@ function leadIn<S>(worker: Worker, slot: u32, links: u32): void {
     splice<S>(worker, host, slot);
     links--;
   }
+}
+
+function isFound(worker: Worker, slot: u32): bool {
+  for (let i: u32 = 0; i < worker.poolSize; i++)
+    if (slotIn(poolEntry(worker, i)) == slot) return true;
+  return false;
 }
 
 function leads(host: u32, slot: u32): bool {

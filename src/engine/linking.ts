@@ -61,7 +61,8 @@ export function tend(
   if (isHeavy && repaired !== "idle") return repaired;
   if (linkSlice(shard, rows, efConstruction)) return "busy";
   if (repaired !== "idle") return repaired;
-  // Nothing else to do: rows that were linked in haste are brought up to the others.
+  // Nothing else to do: rows that were linked in haste are brought up to the others, and some rows
+  // are looked for.
   return engine.refine(shard.worker, rows, efConstruction) !== 0 ? "busy" : "idle";
 }
 

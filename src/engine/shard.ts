@@ -1,7 +1,6 @@
 /**
  * A shard as one thread holds it: the thread's own instance of the engine over the shard's memory,
- * and its worker area in it. Nothing is copied but queries in and results out; the rows are read
- * and written where they lie.
+ * and its worker area in it. Only queries in and results out are copied; rows stay where they lie.
  */
 import * as L from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
@@ -253,8 +252,9 @@ export class Shard {
   get isSettled(): boolean {
     const word = (offset: number) => Atomics.load(this.#u32, offset >>> 2);
     if (this.tail > 0 || this.unrepaired > 0 || word(L.HEADER_REPAIR_PHASE) !== 0) return false;
-    if (word(L.HEADER_HASTY) !== word(L.HEADER_HASTY_DONE)) return false;
-    return word(L.HEADER_REACHED_TAIL) === word(L.HEADER_TAIL_HEAD);
+    if ((word(L.HEADER_VISITS_OWED) | 0) > 0) return false;
+    const isRefined = word(L.HEADER_HASTY) === word(L.HEADER_HASTY_DONE);
+    return isRefined && word(L.HEADER_REACHED_TAIL) === word(L.HEADER_TAIL_HEAD);
   }
 
   /** The slot that walks begin at; NO_SLOT while the graph is empty. */
