@@ -15,6 +15,7 @@ import {
 import type { ServerParts } from "./supervisor.ts";
 import type { WatchedTexts } from "./watched.ts";
 import type { Writer } from "./writer.ts";
+import { YOUNG_MB_MAX } from "./young.ts";
 
 export interface Member {
   readonly role: Role;
@@ -23,12 +24,6 @@ export interface Member {
   heard?: { resolve(port: number): void; reject(error: unknown): void };
   closed?: () => void;
 }
-
-/**
- * Of each thread's heap, for what lives briefly. By default V8 lets this part grow to several times
- * as much under load and never gives it back, in every thread; searches cost the same with less.
- */
-const YOUNG_MB_MAX = 8;
 
 export type Role = "listenerWorker" | "linkerWorker";
 

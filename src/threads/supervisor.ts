@@ -21,6 +21,7 @@ import { linkBetweenEvents } from "./linking.ts";
 import { createListener, whyNot } from "./listener.ts";
 import { threadOf } from "./messages.ts";
 import { type WatchedFiles, watchFiles } from "./watched.ts";
+import { boundYoung } from "./young.ts";
 
 export interface ServerParts extends CoreParts {
   readonly variant: Variant;
@@ -71,6 +72,7 @@ async function startAlone(
   const listener = createListener({ ...parts, texts, control, catalog, sharesPort: false, ask });
   watched.onChange = (changed) => listener.reload(changed);
   const port = await listener.listen(config.port);
+  const unbind = boundYoung();
   return {
     port,
     ready: load(),
@@ -79,6 +81,7 @@ async function startAlone(
       listener.reload();
     },
     async close() {
+      unbind();
       watched.stop();
       linking.stop();
       await listener.close();
