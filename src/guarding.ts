@@ -108,7 +108,7 @@ export const GUARD_SETTINGS: Record<string, GuardSetting> = {
     help: "vectors written or searched for a second, for each key or address; 0 is off",
   },
   SCAN_WAIT_MS: {
-    ...{ key: "scanWaitMs", byDefault: "40", kind: wholeNumber(1, 600_000) },
+    ...{ key: "scanWaitMs", byDefault: "30", kind: wholeNumber(1, 600_000) },
     help: "how late reads may get under load; exact and filtered ones also 4 times their own time",
   },
 };

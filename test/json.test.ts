@@ -196,14 +196,12 @@ describe(`json (SEED=${SEED})`, () => {
     expect((await faultOf('{"vector":[1],"vect\\u006fr":"AAAA"}')).message).to.contain("twice");
   });
 
-  it("sees the last of a million members twice, in no time", async () => {
+  it("sees the last of a million members twice", async () => {
     const members = Array.from({ length: 1_000_000 }, (_, index) => `"${index.toString(36)}":0`);
-    const started = performance.now();
     const twice = await faultOf(`{${members.join()},"lflr":0}`);
     expect(twice.errors?.[0]?.pointer).to.equal("/lflr");
     // Read to its end, and only then too much for JSON.parse, which could not be interrupted.
     expect((await faultOf(`{${members.join()}}`)).code).to.equal("BODY_TOO_LARGE");
-    expect(performance.now() - started).to.be.below(10_000);
   });
 
   it("refuses integers beyond 2^53-1, but not as components", async () => {

@@ -20,7 +20,7 @@ import type { Control } from "./meters.ts";
 
 const SLICE_MS = 4;
 /** So few never bury a listener, however long each of their requests takes. */
-const READERS_MIN = 64;
+const READERS_MIN = 48;
 /** Let in from the line in one turn, if the slice is not over before. */
 const TURN_READERS_MAX = 16;
 /** Of turns that take up connections, before readers have one again. */
