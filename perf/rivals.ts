@@ -1,5 +1,5 @@
 /**
- * The yardstick: what usearch, hnswlib-node and, without an index, sqlite-vec give on this machine,
+ * The yardstick: what other libraries and, without an index, sqlite-vec give on this machine,
  * one thread, CPU time, M 16 and efConstruction 128, at recall@10 0.95 and 0.99. `npm ci` in perf/
  * first, then `npm run rivals` there; names of peers as arguments limit the run. hnswlib-node compiles for any x64 by default:
  * `CXXFLAGS=-march=native npm ci` gives it the machine's own instructions, which is its best.
@@ -8,23 +8,10 @@ import { cpus } from "node:os";
 import { readArguments } from "./arguments.ts";
 import { loadSift } from "./data.ts";
 import { type Measurement, measure } from "./measure.ts";
-import { openHnswlib } from "./peers/hnswlib.ts";
-import type { PeerMaker } from "./peers/peer.ts";
-import { openSqlite } from "./peers/sqlite.ts";
-import { openUsearch } from "./peers/usearch.ts";
+import { RIVALS } from "./peers/rivals.ts";
 
 const RECALL_TARGETS = [0.95, 0.99];
 const BUILD = { m: 16, efConstruction: 128 };
-
-export const RIVALS: Record<string, PeerMaker> = {
-  hnswlib: () => openHnswlib(),
-  "usearch-f32": () => openUsearch("f32"),
-  "usearch-bf16": () => openUsearch("bf16"),
-  "usearch-f16": () => openUsearch("f16"),
-  "usearch-i8": () => openUsearch("i8"),
-  "usearch-u8": () => openUsearch("u8"),
-  sqlite: () => openSqlite(),
-};
 
 export function lineOf({ name, rowsPerSecond, bytesPerRow, points }: Measurement): string {
   const searches = points.map(({ recallTarget, ef, recall, ...speed }) =>
