@@ -60,7 +60,9 @@ async function build({ base, m, efConstruction, metric }: NonNullable<LancedbOrd
 }
 
 async function search({ query, k, ef }: NonNullable<LancedbOrder["search"]>) {
-  const asked = table.vectorSearch(query).limit(k).ef(ef).refineFactor(REFINE_FACTOR);
+  // It refuses to walk for fewer than it is to measure again.
+  const width = Math.max(ef, k * REFINE_FACTOR);
+  const asked = table.vectorSearch(query).limit(k).ef(width).refineFactor(REFINE_FACTOR);
   return (await asked.select(["id", "_distance"]).toArray()).map(({ id }) => Number(id));
 }
 
