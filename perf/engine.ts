@@ -14,17 +14,13 @@
  */
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { plan } from "../src/collections/planner.ts";
-import { linkSlice } from "../src/engine/linking.ts";
-import { reserveMemory } from "../src/engine/memory.ts";
-import { formatShard, NO_SLOT, Shard } from "../src/engine/shard.ts";
-import type { Variant } from "../src/engine/variant.ts";
 import { loadEngine } from "../src/threads/engineFiles.ts";
 import { readArguments } from "./arguments.ts";
 import { type Dataset, loadSift } from "./data.ts";
-import { type Rows, rowAt } from "./exact.ts";
+import { rowAt } from "./exact.ts";
 import { cpuMicrosecondsOf, meanRecall, median } from "./measure.ts";
-import type { BuildOptions, Peer } from "./peers/peer.ts";
+import { EnginePeer } from "./peers/omendb.ts";
+import type { Peer } from "./peers/peer.ts";
 import { describeRivals, ELSEWHERE, RIVALS } from "./peers/rivals.ts";
 
 /** The lowest is for those that reach no other. */
@@ -37,69 +33,12 @@ const EF_MAX = 512;
 const SEARCH_ROUNDS = 5;
 /** CPU time of one turn of searches. */
 const TURN_MICROSECONDS = 300_000;
-/** A longer tail is linked hastily, with less than efConstruction. */
-const APPEND_ROWS = 4000;
 
 /** Of usearch those that others do not leave behind in every figure; sqlite-vec has no index. */
 const RIVAL_NAMES = [
   ...["hnswlib", "usearch-bf16", "usearch-f32", "usearch-i8", "usearch-u8"],
   ...["zvec-f32", "zvec-i8", "lancedb"],
 ];
-
-/** The engine as one thread drives it: rows appended and linked, then searched. */
-class EnginePeer implements Peer {
-  readonly name: string;
-  readonly #variant: Variant;
-  #shard: Shard | undefined;
-  #ef = 0;
-  #candidates = 0;
-
-  constructor(variant: Variant, efConstruction: number) {
-    this.#variant = variant;
-    this.name = `omendb efConstruction ${efConstruction}`;
-  }
-
-  build(base: Rows, { m, efConstruction, metric }: BuildOptions): void {
-    const { count, dimensions } = base;
-    const memory = reserveMemory();
-    const settings = { dimensions, metric, quantization: "sq8", m, workers: 1 } as const;
-    formatShard(this.#variant, memory, { ...settings, capacityMax: count });
-    const shard = new Shard(this.#variant, memory, 0);
-    for (let row = 0; row < count; row++) {
-      const slot = shard.takeSlot();
-      shard.vector(slot).set(rowAt(base, row));
-      shard.engine.publishRow(slot, NO_SLOT, 1);
-      if (shard.tail === APPEND_ROWS || row + 1 === count) {
-        while (linkSlice(shard, APPEND_ROWS, efConstruction));
-      }
-    }
-    this.#shard = shard;
-  }
-
-  search(query: Float32Array, k: number, ef: number): ArrayLike<number> {
-    const shard = this.#shard!;
-    if (this.#ef !== ef) this.#plan(shard, k, ef);
-    shard.setQuery(query);
-    const found = Math.min(k, shard.search(ef, this.#candidates, 1, k));
-    const slots: number[] = [];
-    for (let place = 0; place < found; place++) slots.push(shard.resultSlot(place));
-    return slots;
-  }
-
-  bytes(): number {
-    return Object.values(this.#shard!.memoryBytes()).reduce((sum, bytes) => sum + bytes, 0);
-  }
-
-  /** As a search through a collection is planned; k is the same throughout. */
-  #plan(shard: Shard, k: number, ef: number): void {
-    const { dimensions, live } = shard;
-    const question = { k, ef, exact: false, matching: live, live, filtered: false, dimensions };
-    const planned = plan(question);
-    if (planned.ef !== ef) throw new Error(`a search for ${k} rows has an ef of ${planned.ef}`);
-    this.#ef = ef;
-    this.#candidates = planned.candidates;
-  }
-}
 
 /** A peer and all that was measured of it; ratios are over the engine's turns beside its own. */
 interface Entrant {

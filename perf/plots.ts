@@ -9,6 +9,7 @@ import { type GrowthData, PARTS } from "./growth.ts";
 import { stepsOf } from "./knee.ts";
 import type { LoadSummary } from "./load.ts";
 import type { Part, Parts } from "./report.ts";
+import type { ScalePoint } from "./scale.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import type { ServersData } from "./servers.ts";
 
@@ -78,6 +79,7 @@ export const PLOTS: readonly Plot[] = [
   { name: "ingest", part: "growth", title: "Ingest over time", spec: ingestOverTime },
   { name: "growth", part: "growth", title: "Searches as rows grow", spec: searchesByRows },
   { name: "memory", part: "growth", title: "Memory by part", spec: memoryByPart },
+  { name: "scale", part: "scale", title: "Searches at recall 0.95", spec: searchesByScale },
 ];
 
 /** Draws the plots of the parts that there are, into the folder. */
@@ -233,6 +235,16 @@ function searchesByRows(part: Part): object {
   ]);
   const x = { title: "rows", scale: { type: "log" }, axis: { format: "~s" } };
   return lines(values, x, { title: "milliseconds a search, one client", axis: {} });
+}
+
+function searchesByScale({ data }: Part): object {
+  const { points } = data as { points: readonly ScalePoint[] };
+  const values = points.flatMap(({ rows, searchesPerSecond, rival }) => [
+    { group: "omendb", x: rows, y: searchesPerSecond },
+    ...(rival ? [{ group: "hnswlib", x: rows, y: rival.searchesPerSecond }] : []),
+  ]);
+  const x = { title: "rows", scale: { type: "log" }, axis: { format: "~s" } };
+  return lines(values, x, { title: "searches a second of CPU", scale: { type: "log" } });
 }
 
 function memoryByPart(part: Part): object {

@@ -87,6 +87,14 @@ const RECIPES: Record<string, Recipe> = {
     command: "npm run bench:growth --",
     hasFigures: true,
   },
+  scale: {
+    title: "A search as rows grow",
+    about:
+      "The engine alone, one thread, by CPU time, beside hnswlib. No width below 15 is walked, so the " +
+      "smallest size has more recall than is asked for.",
+    command: "npm run bench:scale --",
+    hasFigures: true,
+  },
   http: {
     title: "What a request costs",
     about: "Server and client in processes of their own.",

@@ -87,7 +87,7 @@ class ZvecPeer implements Peer {
 
   search(vector: Float32Array, topk: number, ef: number): ArrayLike<number> {
     const indexType = this.#module.ZVecIndexType.HNSW;
-    const params = { indexType, ef };
+    const params = { indexType, ef, isUsingRefiner: false };
     const query = { fieldName: FIELD, vector, topk, outputFields: [], params };
     return this.#collection!.querySync(query).map(({ id }) => Number(id));
   }
