@@ -95,6 +95,11 @@ const RECIPES: Record<string, Recipe> = {
     command: "npm run bench:scale --",
     hasFigures: true,
   },
+  beside: {
+    title: "Searches while rows come in",
+    about: "The engine with its threads, no HTTP: linkers never rest meanwhile.",
+    command: "npm run bench:beside --",
+  },
   http: {
     title: "What a request costs",
     about: "Server and client in processes of their own.",
