@@ -1,13 +1,15 @@
 /**
- * `npm run bench:beside`: what searches take while rows come in as fast as they can be linked, beside
- * what they take at rest: the engine with its threads in this process, two linkers, and this thread,
- * which writes whenever fewer than TAIL_ROWS wait, and searches between. Writes are not in the times;
- * linkers never rest. Ends with 1 when the p99 is 5 times the idle one, with as many or fewer rows.
+ * `npm run bench:beside`: what searches take while rows come in as fast as they can be linked,
+ * beside what they take at rest: the engine with its threads in this process, two linkers, and this
+ * thread, which writes whenever fewer than TAIL_ROWS wait, and searches between. Writes are not in
+ * the times; linkers never rest. Ends with 1 when the p99 is 5 times the idle one, with as many or
+ * fewer rows.
  *
  *   node perf/beside.ts [--rows 50000] [--more 400000] [--linkers 2]
  */
 import { cpus } from "node:os";
-import { type Collection, open } from "../src/index.ts";
+import type { Collection } from "../src/embedded/collection.ts";
+import { open } from "../src/embedded/open.ts";
 import { pause } from "../test/server.ts";
 import { numberOf, readArguments } from "./arguments.ts";
 import { clustered } from "./data.ts";
