@@ -37,7 +37,7 @@ const TURN_MICROSECONDS = 300_000;
 /** Of usearch those that others do not leave behind in every figure; sqlite-vec has no index. */
 const RIVAL_NAMES = [
   ...["hnswlib", "usearch-bf16", "usearch-f32", "usearch-i8", "usearch-u8"],
-  ...["zvec-f32", "zvec-i8", "lancedb"],
+  ...["zvec-f32", "lancedb"],
 ];
 
 /** A peer and all that was measured of it; ratios are over the engine's turns beside its own. */
