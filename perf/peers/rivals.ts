@@ -27,6 +27,9 @@ const PACKAGES = ["hnswlib-node", "usearch", "@zvec/zvec", "@lancedb/lancedb"];
 
 /** Why some are not in a run of bench:engine. */
 export const ELSEWHERE: Readonly<Record<string, string>> = {
+  "zvec i8":
+    "of two zvec collections of different kinds in one process the second finds nothing right " +
+    "(0.7.0); alone, by `npm run bench:engine -- --only zvec-i8`, it is measured",
   edgevec:
     "a library for web pages: `npm run bench:browser` has it, in Chromium, beside this engine",
   "sqlite-vec": "it has no index but the scan: `npm run rivals -- sqlite` in perf/",
