@@ -18,7 +18,7 @@ import { readArguments } from "./arguments.ts";
 import { type Dataset, loadSift, recallOf } from "./data.ts";
 import { type Rows, rowAt } from "./exact.ts";
 import { type BodyKind, batchBody } from "./prepared.ts";
-import { cpuSecondsOf } from "./process.ts";
+import { cpuSecondsOf, cpuSecondsOfThreads } from "./process.ts";
 import { requestBytes, Wire } from "./wire.ts";
 
 const K = 10;
@@ -176,11 +176,11 @@ async function searchRound(way: Way, searches: number): Promise<Round> {
       took.push(performance.now() - start);
     }
   };
-  const before = cpuSecondsOf(way.pid) ?? Number.NaN;
+  const before = cpuSecondsOfThreads(way.pid) ?? Number.NaN;
   const start = performance.now();
   await Promise.all(wires.map(work));
   const seconds = (performance.now() - start) / 1000;
-  const cpuSeconds = (cpuSecondsOf(way.pid) ?? Number.NaN) - before;
+  const cpuSeconds = (cpuSecondsOfThreads(way.pid) ?? Number.NaN) - before;
   for (const wire of wires) wire.close();
   took.sort((a, b) => a - b);
   return {

@@ -1,5 +1,5 @@
 /** What the kernel says another process has used; undefined where there is no /proc. */
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pause } from "../test/server.ts";
 
@@ -14,6 +14,19 @@ export function cpuSecondsOf(pid: number): number | undefined {
   // The program's name may hold spaces, so fields are counted from the bracket that ends it.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND;
+}
+
+/**
+ * The same to the nanosecond, where the kernel's clock ticks are too long: of the threads that live,
+ * for one that ends takes its time along.
+ */
+export function cpuSecondsOfThreads(pid: number): number | undefined {
+  const folder = `/proc/${pid}/task`;
+  const nanoseconds = (existsSync(folder) ? readdirSync(folder) : []).map((thread) =>
+    Number(read(`${folder}/${thread}/schedstat`)?.split(" ")[0]),
+  );
+  const sum = nanoseconds.reduce((total, each) => total + each, 0);
+  return sum > 0 ? sum / 1e9 : cpuSecondsOf(pid);
 }
 
 /** Of a core: what a process at rest uses at most. */
