@@ -53,9 +53,14 @@ export function modeNow(): u32 {
   const count = irregular();
   if (count == 0) return regular;
   if (header().metric == L.METRIC_DOT) return MODE_CAREFUL;
-  return count <= ROUGH_FREE + atomic.load<u32>(L.HEADER_LIVE) / ROUGH_SHARE
-    ? regular
-    : MODE_CAREFUL;
+  return isBorne(count) ? regular : MODE_CAREFUL;
+}
+
+/** Whether walks bear so many rough rows, but under dot. */
+// @ts-ignore: decorator
+@inline
+function isBorne(rough: u32): bool {
+  return rough <= ROUGH_FREE + atomic.load<u32>(L.HEADER_LIVE) / ROUGH_SHARE;
 }
 
 /**
@@ -208,7 +213,10 @@ export function needsLearning(): bool {
   if (codebook(generation()).lossy) return false;
   const rough = atomic.load<u32>(L.HEADER_IRREGULAR);
   const known = atomic.load<u32>(L.HEADER_ROUGH_SEEN);
-  return rough > known + max<u32>(4, live / 64);
+  if (rough > known + max<u32>(4, live / 64)) return true;
+  // Where walks are careful because of them, a look is worth it sooner.
+  if (h.metric == L.METRIC_DOT || isBorne(rough)) return false;
+  return rough > known + max<u32>(ROUGH_FREE, known / 4);
 }
 
 export function isReencoding(): bool {

@@ -17,6 +17,13 @@ import { Worker } from "./worker";
 const SAMPLE_ROWS: u32 = 1024;
 const BINS: u32 = 4096;
 const CLAMPED_SHARE: f64 = 0.0005;
+/** A range that clamping narrows by less than this factor is kept whole. */
+const HARDLY_NARROWER: f32 = 1.5;
+/** One sampled row in so many may be rough, half of what walks bear. */
+const ROUGH_SHARE: u32 = 512;
+/** How much longer steps may become for that. */
+const WIDENED_MAX: f32 = 2;
+
 /**
  * Learns the range from a sample of live rows and begins a new generation if it differs enough from
  * the present one. The caller holds the maintenance lock.
@@ -112,8 +119,6 @@ function measureRange(worker: Worker, sample: usize, rows: u32, book: Codebook):
       most = max(most, x);
     }
   }
-  let low = least;
-  let high = most;
   const width = most - least;
   if (width > 0) {
     const bins = worker.pool;
@@ -128,22 +133,46 @@ function measureRange(worker: Worker, sample: usize, rows: u32, book: Codebook):
         store<u32>(bin, load<u32>(bin) + 1);
       }
     }
-    const share = header().metric == L.METRIC_DOT ? 0 : CLAMPED_SHARE;
-    const allowed = <u32>(<f64>rows * dimensions * share);
-    const lowBin = quantile(bins, allowed, false);
-    const highBin = quantile(bins, allowed, true);
-    low = least + <f32>lowBin / perBin;
-    high = least + <f32>(highBin + 1) / perBin;
-    // A range that clamping would hardly narrow is kept whole.
-    if ((high - low) * 1.5 > width) {
-      low = least;
-      high = most;
-    }
+    if (narrow(worker, sample, rows, book, least, width)) return;
   }
-  // Data without extent still needs a scale.
-  const floor = max<f32>(max(abs(low), abs(high)) * 1e-5, 1e-30);
-  if (high - low < floor) high = low + floor;
-  setRange(book, low, high);
+  setRange(book, least, most);
+}
+
+/**
+ * Clamps a sliver at either end of the bins. Where that makes so many rows rough that walks would
+ * be careful, less is clamped, while steps grow no more than twofold: true outliers stay rough.
+ * False when clamping would hardly narrow the range, which is then kept whole.
+ */
+function narrow(
+  worker: Worker,
+  sample: usize,
+  rows: u32,
+  book: Codebook,
+  least: f32,
+  width: f32,
+): bool {
+  if (header().metric == L.METRIC_DOT) return false;
+  const perBin = <f32>BINS / width;
+  let allowed = <u32>(<f64>rows * header().dimensions * CLAMPED_SHARE);
+  let firstLow: f32 = 0;
+  let first: f32 = 0;
+  while (true) {
+    const low = least + <f32>quantile(worker.pool, allowed, false) / perBin;
+    const high = least + <f32>(quantile(worker.pool, allowed, true) + 1) / perBin;
+    if (first == 0) {
+      if ((high - low) * HARDLY_NARROWER > width) return false;
+      firstLow = low;
+      first = high - low;
+    }
+    if (high - low > first * WIDENED_MAX) {
+      setRange(book, firstLow, firstLow + first);
+      return true;
+    }
+    setRange(book, low, high);
+    if (allowed == 0) return true;
+    if (encodeSample(worker, sample, rows, book) <= rows / ROUGH_SHARE) return true;
+    allowed >>= 1;
+  }
 }
 
 /** The bin below (or, from above, over) which `allowed` components lie. */
@@ -158,6 +187,9 @@ function quantile(bins: usize, allowed: u32, fromAbove: bool): u32 {
 }
 
 function setRange(book: Codebook, low: f32, high: f32): void {
+  // Data without extent still needs a scale.
+  const narrowest = max<f32>(max(abs(low), abs(high)) * 1e-5, 1e-30);
+  if (high - low < narrowest) high = low + narrowest;
   let scale = (high - low) / 127;
   book.zero = 0;
   if (header().metric == L.METRIC_DOT) {
@@ -179,12 +211,14 @@ function hasMoved(before: Codebook, after: Codebook): bool {
   return ratio > 1.1 || ratio < 0.8 || shift > 12;
 }
 
-/** Codes of the sampled rows, a byte a component, in the results area. */
-function encodeSample(worker: Worker, sample: usize, rows: u32, book: Codebook): void {
+/** Codes of the sampled rows, a byte a component, in the results area; how many are rough. */
+function encodeSample(worker: Worker, sample: usize, rows: u32, book: Codebook): u32 {
+  let rough: u32 = 0;
   for (let i: u32 = 0; i < rows; i++) {
     const vector = vectorOf(sampled(sample, i));
-    encode(vector, unitFactor(vector), codeAt(worker, i), book);
+    rough += encode(vector, unitFactor(vector), codeAt(worker, i), book);
   }
+  return rough;
 }
 
 /** Cuts the range into cells by the sample's codes. */

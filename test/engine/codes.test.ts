@@ -214,6 +214,44 @@ function traceOf(name: VariantName, metric: Metric) {
 }
 
 overVariants("upkeep of codes", (name) => {
+  /** Even rows; every n-th has two components at `peak`. */
+  const peaked = (rows: number, every: number, peak: number) => {
+    const random = seededRandom(SEED);
+    const values = Float32Array.from({ length: rows * DIMENSIONS }, () => 2 * random.next() - 1);
+    for (let row = 0; row < rows; row += every) {
+      values[row * DIMENSIONS + random.integer(16)] = peak;
+      values[row * DIMENSIONS + 16 + random.integer(16)] = -peak;
+    }
+    return values;
+  };
+  const isCareful = (shard: Shard) => irregularOf(shard) > 8 + shard.live / 256;
+
+  it("widens the range for rows in a hundred that lie not far outside", () => {
+    const shard = newShard(name, { dimensions: DIMENSIONS });
+    append(shard, peaked(4000, 100, 1.8));
+    linkAll(shard);
+    expect(isCareful(shard)).to.equal(false);
+  });
+
+  it("leaves the range narrow beside rows that lie far outside", () => {
+    const shard = newShard(name, { dimensions: DIMENSIONS });
+    append(shard, peaked(4000, 100, 9));
+    linkAll(shard);
+    expect(irregularOf(shard)).to.equal(40);
+  });
+
+  it("learns again once walks are careful, long before a row in 64 is rough", () => {
+    const shard = newShard(name, { dimensions: DIMENSIONS });
+    append(shard, peaked(3900, 3900, 1));
+    linkAll(shard);
+    append(shard, peaked(40, 1, 1.8), 2);
+    expect(isCareful(shard)).to.equal(true);
+    linkAll(shard);
+    expect(generationOf(shard)).to.equal(2);
+    expect(isCareful(shard)).to.equal(false);
+    expect(shard.engine.needsLearning()).to.equal(0);
+  });
+
   it("comes to an end when few rows live among many dead ones", () => {
     const shard = newShard(name, { dimensions: DIMENSIONS });
     append(shard, clustered(3000, DIMENSIONS, "l2", 1).base.values);
