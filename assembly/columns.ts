@@ -195,6 +195,8 @@ export const VERDICT_MANY = 512;
 export const VERDICT_FEW_MAX = 4;
 /** A byte a code, 1 where it is met. */
 export const VERDICT_EACH = 64;
+/** For each group of a run's part the instruction that it rests until. */
+export const WORKER_RESTS = 674304;
 export const COLUMNS_WORKER_BYTES = 675840;
 
 // A program: instructions of 32 bytes, then from PROGRAM_DATA on their sets and strings. It works

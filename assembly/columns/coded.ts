@@ -16,21 +16,43 @@ export function bytesEqual(codes: usize, code: u32): u64 {
   return <u64>(a | (b << 16)) | ((<u64>(c | (d << 16))) << 32);
 }
 
-/** The rows of a group whose code a verdict passes; what it says of CODE_OTHER is void. */
-export function codedBits(verdict: usize, codes: usize): u64 {
+/** Whether a group has a row whose code says nothing of its lane. */
+// @ts-ignore: decorator
+@inline
+export function hasOther(codes: usize): bool {
+  const other = i8x16.splat(<i8>C.CODE_OTHER);
+  const a = i8x16.eq(v128.load(codes), other);
+  const b = i8x16.eq(v128.load(codes, 16), other);
+  const c = i8x16.eq(v128.load(codes, 32), other);
+  const d = i8x16.eq(v128.load(codes, 48), other);
+  return v128.any_true(v128.or(v128.or(a, b), v128.or(c, d)));
+}
+
+/**
+ * A word a group, of the rows whose code a verdict of few passes; what it says of CODE_OTHER is
+ * void.
+ */
+export function fewWords(verdict: usize, codes: usize, count: u32, words: usize): void {
   const few = load<u32>(verdict, C.VERDICT_FEW);
-  let bits: u64 = 0;
-  if (few == C.VERDICT_MANY) {
-    for (let i: usize = 0; i < 64; i++) {
-      const code = <usize>load<u8>(codes + i);
-      bits |= (<u64>load<u8>(verdict + code, C.VERDICT_EACH)) << i;
-    }
-    return bits;
+  const flip: u64 = few & C.VERDICT_INVERTED ? ~(<u64>0) : 0;
+  const met = few & 255;
+  for (let i: u32 = 0; i < count; i++) {
+    const group = codes + (<usize>i << 6);
+    let bits: u64 = 0;
+    for (let m: u32 = 0; m < met; m++)
+      bits |= bytesEqual(group, <u32>load<u8>(verdict + m, C.VERDICT_CODES));
+    store<u64>(words + (<usize>i << 3), bits ^ flip);
   }
-  const count = few & 255;
-  for (let i: u32 = 0; i < count; i++)
-    bits |= bytesEqual(codes, <u32>load<u8>(verdict + i, C.VERDICT_CODES));
-  return few & C.VERDICT_INVERTED ? ~bits : bits;
+}
+
+/** The word of a group by a verdict that has to be asked about each code. */
+export function eachBits(verdict: usize, codes: usize): u64 {
+  let bits: u64 = 0;
+  for (let i: usize = 0; i < 64; i++) {
+    const code = <usize>load<u8>(codes + i);
+    bits |= (<u64>load<u8>(verdict + code, C.VERDICT_EACH)) << i;
+  }
+  return bits;
 }
 
 /** Where the verdict of an instruction lies, made anew for each run. */
