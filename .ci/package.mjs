@@ -28,7 +28,7 @@ const MODULES = {
   "./browser/search": ["search", "browserSearch"],
 };
 /** What they fetch later: nobody imports it by name. */
-const BESIDE = ["worker.js", "linker.js", "ranges.js"];
+const BESIDE = ["worker.js", "linker.js", "ranges.js", "store.js"];
 
 function compile() {
   const config = join(root, "build", "tsconfig.package.json");

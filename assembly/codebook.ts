@@ -15,17 +15,12 @@
  * row's own generation, and a search that was under way when the generation began starts again. One
  * thread at a time learns or re-encodes (the maintenance lock); the writer may append.
  */
-import { Codebook, codebook, fence, generation, header, irregular, slotsUsed } from "./header";
-import { split } from "./kernels/halves";
-import { norm, sumLanes } from "./kernels/lanes";
+import { bayAddress, floatsOf, keepInBay, leaveBay, lockBays, sheds, unlockBays } from "./bays";
+import { encodeHalves, unitFactor } from "./encode";
+import { codebook, fence, generation, header, irregular, slotsUsed } from "./header";
 import * as L from "./layout";
 import { birthOf, codeOf, deathOf, fineOf, generationOf, headOf, stampOf, vectorOf } from "./row";
 
-/**
- * A row is rough when what clamping takes from it, squared and in steps, passes this much a
- * dimension.
- */
-const ROUGH_ERROR: f32 = 4;
 /** A range learned from fewer rows is looked at again sooner. */
 const LEARNED_FIRMLY: u32 = 1024;
 /**
@@ -64,86 +59,29 @@ function isBorne(rough: u32): bool {
 }
 
 /**
- * 1 / norm of a row under cosine, 1 otherwise: what its components are multiplied by before they
- * are encoded.
+ * Where float32 is not kept, with the bays' lock: the row becomes its code, or has a bay where a
+ * code would not do. When no bay is left, the code has to.
  */
-export function unitFactor(vector: usize): f64 {
-  if (header().metric != L.METRIC_COSINE) return 1;
-  const length = norm(vector, header().vectorStride);
-  return length > 0 ? 1 / length : 0;
+function encodeOrKeep(slot: u32, vector: usize): void {
+  const head = headOf(slot);
+  const current = generation();
+  let keeps = current == 0;
+  if (!keeps) {
+    const book = codebook(current);
+    const factor = unitFactor(vector);
+    const rough = encodeHalves(vector, factor, codeOf(slot), fineOf(slot), book);
+    keeps = rough != 0 && keepInBay(slot, vector);
+    markRough(slot, <u32>keeps);
+  } else keepInBay(slot, vector);
+  store<u8>(head, <u8>current, L.ROW_GENERATION);
+  if (!keeps) leaveBay(slot);
 }
 
-/** Writes a vector's code to `target`, a byte a component; returns 1 when it is rough. */
-export function encode(vector: usize, factor: f64, target: usize, book: Codebook): u32 {
-  const bytes = header().codeBytes;
-  for (let at: u32 = 0; at < bytes; at += 16)
-    v128.store(target + at, sixteen(vector, at, <f32>factor, book));
-  return isRough(vector, factor, book);
-}
-
-/** Writes a vector's code in halves; returns 1 when it is rough. */
-function encodeHalves(
-  vector: usize,
-  factor: f64,
-  coarse: usize,
-  fine: usize,
-  book: Codebook,
-): u32 {
-  const half = header().codeBytes >> 1;
-  const table = changetype<usize>(book) + L.CODEBOOK_STARTS;
-  for (let at: u32 = 0; at < half; at += 16) {
-    const a = sixteen(vector, 2 * at, <f32>factor, book);
-    const b = sixteen(vector, 2 * at + 16, <f32>factor, book);
-    split(a, b, coarse + at, fine + at, table);
-  }
-  return isRough(vector, factor, book);
-}
-
-/** The code of sixteen components from `at` on; past the dimensions it is 0. */
-function sixteen(vector: usize, at: u32, factor: f32, book: Codebook): v128 {
-  const a = rounded(vector, at, factor, book);
-  const b = rounded(vector, at + 4, factor, book);
-  const c = rounded(vector, at + 8, factor, book);
-  const d = rounded(vector, at + 12, factor, book);
-  return i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d));
-}
-
-// @ts-ignore: decorator
-@inline
-function rounded(vector: usize, at: u32, factor: f32, book: Codebook): v128 {
-  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(held(steps(vector, at, factor, book))));
-}
-
-// @ts-ignore: decorator
-@inline
-function held(steps: v128): v128 {
-  return f32x4.min(f32x4.max(steps, f32x4.splat(0)), f32x4.splat(<f32>(L.CODE_VALUES - 1)));
-}
-
-/**
- * Four components from `at` on, in steps above the range's low end; past the dimensions they are 0,
- * and so is what a vector's last lane holds there.
- */
-// @ts-ignore: decorator
-@inline
-function steps(vector: usize, at: u32, factor: f32, book: Codebook): v128 {
-  const dimensions = header().dimensions;
-  if (at >= dimensions) return f32x4.splat(0);
-  const values = f32x4.mul(v128.load(vector + ((<usize>at) << 2)), f32x4.splat(factor));
-  const above = f32x4.mul(f32x4.sub(values, f32x4.splat(book.low)), f32x4.splat(book.inverse));
-  const inside = i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(dimensions - at));
-  return v128.and(above, inside);
-}
-
-/** Whether clamping takes more from the vector than its code may lose. */
-function isRough(vector: usize, factor: f64, book: Codebook): u32 {
-  let outside = f32x4.splat(0);
-  for (let at: u32 = 0; at < header().dimensions; at += 4) {
-    const above = steps(vector, at, <f32>factor, book);
-    const off = f32x4.sub(above, held(above));
-    outside = f32x4.add(outside, f32x4.mul(off, off));
-  }
-  return <u32>!(sumLanes(outside) <= <f32>header().dimensions * ROUGH_ERROR);
+/** The vector that the writer has staged becomes the row's. */
+function encodeStaged(slot: u32): void {
+  lockBays();
+  encodeOrKeep(slot, bayAddress(0));
+  unlockBays();
 }
 
 /**
@@ -153,6 +91,7 @@ function isRough(vector: usize, factor: f64, book: Codebook): u32 {
 export function encodeRow(slot: u32): void {
   const h = header();
   if (h.codeBytes == 0) return;
+  if (sheds()) return encodeStaged(slot);
   const head = headOf(slot);
   while (true) {
     const current = generation();
@@ -189,7 +128,9 @@ function markRough(slot: u32, rough: u32): void {
  */
 export function settleCode(slot: u32): void {
   fence();
-  if (header().codeBytes != 0 && <u8>generationOf(slot) != <u8>generation()) encodeRow(slot);
+  if (header().codeBytes == 0 || <u8>generationOf(slot) == <u8>generation()) return;
+  if (sheds()) moveShed(slot, <u8>generation());
+  else encodeRow(slot);
 }
 
 /** A row leaves its slot: it no longer counts as irregular. */
@@ -207,7 +148,8 @@ export function needsLearning(): bool {
   if (isReencoding()) return false;
   const live = atomic.load<u32>(L.HEADER_LIVE);
   const learnedAt = atomic.load<u32>(L.HEADER_LEARNED_AT);
-  if (generation() == 0) return live != learnedAt;
+  // Where only codes stay, the range is learned once, from many.
+  if (generation() == 0) return live != learnedAt && (!sheds() || live >= LEARNED_FIRMLY);
   const growth: u32 = learnedAt < LEARNED_FIRMLY ? 4 : 16;
   if (live / growth >= learnedAt && live >= 64) return true;
   if (codebook(generation()).lossy) return false;
@@ -253,7 +195,7 @@ export function reencode(count: u32): bool {
   }
   const rough = atomic.sub<u32>(L.HEADER_IRREGULAR, <u32>L.NO_SLOT) - <u32>L.NO_SLOT;
   atomic.store<u32>(L.HEADER_ROUGH_SEEN, rough);
-  if (rough > atomic.load<u32>(L.HEADER_LIVE) / 8 + 8) codebook(current).lossy = 1;
+  if (!sheds() && rough > atomic.load<u32>(L.HEADER_LIVE) / 8 + 8) codebook(current).lossy = 1;
   atomic.add<u32>(L.HEADER_CODES_EPOCH, 1);
   atomic.store<u32>(L.HEADER_REENCODE_NEXT, 0);
   return true;
@@ -264,6 +206,7 @@ export function reencode(count: u32): bool {
  * written once more.
  */
 function moveRow(slot: u32, current: u8): void {
+  if (sheds()) return moveShed(slot, current);
   while (true) {
     const stamp = stampOf(slot);
     if (stamp & 1 || birthOf(slot) == 0 || <u8>generationOf(slot) == current) return;
@@ -273,6 +216,27 @@ function moveRow(slot: u32, current: u8): void {
     fence();
     if (stampOf(slot) == stamp) return;
   }
+}
+
+/**
+ * The same where float32 is not kept. The stamp is odd meanwhile: what readers take from a code
+ * that is half written, or from a bay that is given to another row, counts for nothing.
+ */
+function moveShed(slot: u32, current: u8): void {
+  lockBays();
+  const stamp = stampOf(slot);
+  if (!(stamp & 1) && birthOf(slot) != 0 && <u8>generationOf(slot) != current) {
+    const head = headOf(slot);
+    atomic.store<u32>(head, stamp + 1, L.ROW_STAMP);
+    fence();
+    encodeOrKeep(slot, floatsOf(slot, bayAddress(1)));
+    // What the code was unpacked to is no float32, which an image may hold nothing else than.
+    memory.fill(bayAddress(2), 0, header().codeBytes);
+    if (deathOf(slot) != 0) forgetCode(slot);
+    fence();
+    atomic.store<u32>(head, stamp + 2, L.ROW_STAMP);
+  }
+  unlockBays();
 }
 
 /** Bits of a float32 as an unsigned number of the same order. */

@@ -4,8 +4,8 @@
  * below the count given to `format`; two threads never use one index at a time.
  * src/engine/exports.ts mirrors this list, and a test compares the two.
  */
+import * as Bays from "./bays";
 import * as Bitmap from "./bitmap";
-import * as Codebook from "./codebook";
 import * as Dictionary from "./columns/dictionary";
 import * as Lanes from "./columns/lanes";
 import * as Reading from "./columns/read";
@@ -25,12 +25,16 @@ import * as Slots from "./slots";
 import * as Tail from "./tail";
 import { Worker } from "./worker";
 
+export { baysLeft, stagedVector } from "./bays";
+export { isReencoding, needsLearning, reencode } from "./codebook";
+export { slotsLeft, takeSlot } from "./slots";
+export { tailLength } from "./tail";
 export { tryFree, tryIds, tryIndex, tryRecords } from "./trial";
 export { adoptEntries, adoptTables, beginEntries, checkChunk } from "./columns/check";
 export { pinColumn } from "./columns/read";
 export { formatColumns } from "./columns/regions";
 export { crc32c, crc32cInit } from "./crc32c";
-export { checkRows, checkState, soundBytes } from "./graph/bounds";
+export { checkBays, checkRows, checkState, soundBytes } from "./graph/bounds";
 export { jsonStep } from "./json";
 export { jsonLine } from "./json/lines";
 export { forget, pin, repair, takeFreed, unrepaired } from "./going";
@@ -40,21 +44,18 @@ export function workerBase(worker: u32): usize {
   return changetype<usize>(Worker.of(worker));
 }
 
-export function vectorAddress(slot: u32): usize {
-  return Row.vectorOf(slot);
+/** Where the row's float32 lies, or was put for this worker until its next call. */
+export function vectorAddress(worker: u32, slot: u32): usize {
+  return Bays.floatsOf(slot, Worker.of(worker).floatsA);
+}
+
+/** Writer only, with the maintenance lock: rows move to a range that holds them. */
+export function emptyBays(worker: u32): void {
+  Range.emptyBays(Worker.of(worker));
 }
 
 export function headAddress(slot: u32): usize {
   return Row.headOf(slot);
-}
-
-export function slotsLeft(): u32 {
-  return Slots.slotsLeft();
-}
-
-/** Writer only: a slot to fill, NO_SLOT when the shard is full. */
-export function takeSlot(): u32 {
-  return Slots.takeSlot();
 }
 
 /**
@@ -70,10 +71,6 @@ export function retireRow(slot: u32, sequence: f64): void {
   Slots.retireRow(slot, <u64>sequence);
 }
 
-export function tailLength(): u32 {
-  return Tail.tailLength();
-}
-
 /**
  * Linkers: puts up to `count` waiting rows into the graph, each by a walk of width `ef`. Returns
  * how many were taken.
@@ -87,16 +84,18 @@ export function refine(worker: u32, count: u32, ef: u32): bool {
   return Refine.refine(Worker.of(worker), count, ef) || Revisit.revisit(Worker.of(worker), count);
 }
 
-export function needsLearning(): bool {
-  return Codebook.needsLearning();
-}
-
 /**
  * Takes the maintenance lock if it is free. Who has it may learn and re-encode, and must give it
  * back.
  */
 export function tryMaintenance(): bool {
   return atomic.cmpxchg<u32>(L.HEADER_MAINTENANCE, 0, 1) == 0;
+}
+
+/** Never called on a thread that serves requests: it may sleep. */
+export function awaitMaintenance(): void {
+  while (atomic.cmpxchg<u32>(L.HEADER_MAINTENANCE, 0, 1) != 0)
+    atomic.wait<i32>(L.HEADER_MAINTENANCE, 1, 1000000);
 }
 
 export function endMaintenance(): void {
@@ -109,18 +108,6 @@ export function endMaintenance(): void {
  */
 export function learn(worker: u32): void {
   Range.learn(Worker.of(worker));
-}
-
-export function isReencoding(): bool {
-  return Codebook.isReencoding();
-}
-
-/**
- * With the maintenance lock: moves up to `count` rows to the new generation; true when all have
- * moved.
- */
-export function reencode(count: u32): bool {
-  return Codebook.reencode(count);
 }
 
 /**

@@ -20,11 +20,14 @@
  *   codesBase         | capacity x codeStride       | coarse halves of codes: what a walk reads
  *   finesBase         | capacity x codeBytes / 2    | fine halves of codes: see row.ts
  *   rowsBase          | capacity x rowStride        | rows: head, links of level 0
- *   vectorsBase       | capacity x vectorStride     | the caller's float32, unchanged
+ *   baysBase          | capacity x 4                | where float32 is not kept: see bays.ts
+ *   vectorsBase       | capacity x vectorStride     | the caller's float32, unchanged; or bays
  */
 
 export const LAYOUT_MAGIC = 0x444e4d4f;
 export const LAYOUT_VERSION = 1;
+/** Of a shard that does not keep float32 of every row. */
+export const LAYOUT_VERSION_SHED = 2;
 
 // Limits.
 export const DIMENSIONS_MAX = 8192;
@@ -51,6 +54,12 @@ export const METRIC_COSINE = 1;
 export const METRIC_DOT = 2;
 export const QUANTIZATION_NONE = 0;
 export const QUANTIZATION_SQ8 = 1;
+
+// Which float32 rows stay: all, or those that a code cannot hold.
+export const KEEP_ALL = 0;
+export const KEEP_ROUGH = 1;
+/** Bays that hold no row. */
+export const BAYS_RESERVED = 3;
 
 // Slots are 30 bits in a pool entry; the two bits above mark it.
 export const NO_SLOT = 0x3fffffff;
@@ -151,6 +160,14 @@ export const HEADER_SWEEP_END = 712;
 // Sequences: what readers must have passed, and what none is owed any more (readers.ts).
 export const HEADER_WATERMARK = 768;
 export const HEADER_FORGOTTEN = 776;
+// Bays (bays.ts), where float32 is not kept.
+export const HEADER_KEEP = 896;
+export const HEADER_BAYS_BASE = 900;
+export const HEADER_BAYS = 904;
+export const HEADER_BAYS_USED = 908;
+export const HEADER_BAY_FREE = 912;
+export const HEADER_BAYS_FREE = 916;
+export const HEADER_BAY_LOCK = 920;
 /** Free units of the upper region, a stack for each level; a word is the unit + 1. */
 export const HEADER_UPPER_FREE = 832;
 
@@ -241,6 +258,7 @@ export const FAULT_FREE = 16;
 export const FAULT_COMPONENT = 17;
 export const FAULT_UPPER_TWICE = 18;
 export const FAULT_FLAGS = 19;
+export const FAULT_BAY = 20;
 
 // What a shard's ids and metadata are tried by when they come from a file, in bytes from wherever
 // the host puts it in their memory. trial.ts draws it; it begins with the words heap, records,

@@ -2,13 +2,14 @@
  * Whether codes are good enough to walk by, measured on the sample that their range was learned
  * from: its rows' slots lie at `sample`, their codes in the results area.
  */
-import { orderedBits, unitFactor } from "./codebook";
+import { floatsOf } from "./bays";
+import { orderedBits } from "./codebook";
+import { unitFactor } from "./encode";
 import { heapOffer, heapReset } from "./graph/heap";
 import { Codebook, header } from "./header";
 import { dotCodes, squaredCodes, sumCode } from "./kernels/codes";
 import { cosine, dot, squaredL2 } from "./kernels/lanes";
 import * as L from "./layout";
-import { vectorOf } from "./row";
 import { Worker } from "./worker";
 
 /**
@@ -69,14 +70,14 @@ function probe(
   coarse: bool,
 ): u32 {
   const h = header();
-  const own = vectorOf(sampled(sample, index));
+  const own = floatsOf(sampled(sample, index), worker.floatsA);
   const factor = unitFactor(own);
   const code = codeAt(worker, index);
   const distances = worker.pool;
   heapReset(worker, PROBE_K);
   for (let i: u32 = 0; i < rows; i++) {
     if (i == index) continue;
-    const other = vectorOf(sampled(sample, i));
+    const other = floatsOf(sampled(sample, i), worker.floatsB);
     let distance: f32;
     if (h.metric == L.METRIC_L2) distance = squaredL2(own, other, h.vectorStride);
     else if (h.metric == L.METRIC_DOT) distance = -dot(own, other, h.vectorStride);

@@ -1,9 +1,11 @@
 /** From the float32 of a query, or of a row to be linked, to everything a walk measures with. */
-import { encode, modeNow, MODE_CAREFUL, MODE_FLOATS, unitFactor } from "./codebook";
+import { floatsOf } from "./bays";
+import { modeNow, MODE_CAREFUL, MODE_FLOATS } from "./codebook";
+import { encode, unitFactor } from "./encode";
 import { codebook, fence, generation, header } from "./header";
 import { sumCode } from "./kernels/codes";
 import * as L from "./layout";
-import { flagsOf, vectorOf } from "./row";
+import { flagsOf } from "./row";
 import { Worker } from "./worker";
 
 /** Copies of a row that a walk keeps when it links another (graph/copies.ts). */
@@ -20,7 +22,7 @@ export function prepareQuery(worker: Worker): void {
 /** Readies a row that is to be linked. */
 export function prepareRow(worker: Worker, slot: u32): void {
   worker.copiesMax = COPIES_LINKED;
-  memory.copy(worker.query, vectorOf(slot), header().vectorStride);
+  memory.copy(worker.query, floatsOf(slot, worker.floatsA), header().vectorStride);
   begin(worker);
   if (worker.mode == MODE_FLOATS) return;
   if (flagsOf(slot) & L.FLAG_ROUGH) worker.mode = MODE_FLOATS;

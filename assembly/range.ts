@@ -2,12 +2,15 @@
  * How the codes' range is learned: from a sample of live rows, the span that holds all but a sliver
  * of their components; probe.ts then tells whether codes of that range are good enough to walk by.
  */
-import { beginGeneration, encode, unitFactor } from "./codebook";
+import { bayEntry, baysLeft, floatsOf, sheds } from "./bays";
+import { beginGeneration, isReencoding, reencode } from "./codebook";
+import { encode, unitFactor } from "./encode";
 import { cutCells } from "./cells";
+import { markDirty } from "./dirty";
 import { Codebook, codebook, generation, header, irregular, slotsUsed } from "./header";
 import * as L from "./layout";
 import { codeAt, isGood, sampled } from "./probe";
-import { birthOf, deathOf, stampOf, vectorOf } from "./row";
+import { birthOf, deathOf, stampOf } from "./row";
 import { Worker } from "./worker";
 
 /**
@@ -17,6 +20,8 @@ import { Worker } from "./worker";
 const SAMPLE_ROWS: u32 = 1024;
 const BINS: u32 = 4096;
 const CLAMPED_SHARE: f64 = 0.0005;
+/** Where only codes stay, so many of the sampled rows at most lose something at an end of it. */
+const CLAMPED_ROWS: u32 = 128;
 /** A range that clamping narrows by less than this factor is kept whole. */
 const HARDLY_NARROWER: f32 = 1.5;
 /** One sampled row in so many may be rough, half of what walks bear. */
@@ -32,9 +37,10 @@ export function learn(worker: Worker): void {
   const next = generation() + 1;
   const book = codebook(next);
   const sample = worker.order;
-  const rows = takeSample(sample);
+  const rows = takeSample(worker, sample);
   if (rows == 0) return settleLearning();
   measureRange(worker, sample, rows, book);
+  if (sheds() && next > 1) widen(book, codebook(next - 1));
   book.lossy = 0;
   book.coarse = 0;
   if (next > 1 && !hasMoved(codebook(next - 1), book)) {
@@ -44,11 +50,54 @@ export function learn(worker: Worker): void {
     if (!present.lossy) judge(worker, sample, rows, present);
     return;
   }
+  begin(worker, sample, rows, book, next);
+}
+
+function begin(worker: Worker, sample: usize, rows: u32, book: Codebook, next: u32): void {
   encodeSample(worker, sample, rows, book);
   cut(worker, rows, book);
   book.coarse = isGood(worker, sample, rows, book, true);
   book.lossy = <i32>!(book.coarse || isGood(worker, sample, rows, book, false));
   beginGeneration(next);
+}
+
+/**
+ * Writer only, with the maintenance lock, where float32 is not kept and the bays run out: a range
+ * that holds whatever lies in one, and all rows moved to it. They leave their bays.
+ */
+export function emptyBays(worker: Worker): void {
+  while (isReencoding()) reencode(u32.MAX_VALUE);
+  if (baysLeft() > load<u32>(L.HEADER_BAYS) / 2) return;
+  const next = generation() + 1;
+  const book = codebook(next);
+  const sample = worker.order;
+  const rows = takeSample(worker, sample);
+  let least: f32 = Infinity;
+  let most: f32 = -Infinity;
+  for (let slot: u32 = 0; slot < slotsUsed(); slot++) {
+    if (birthOf(slot) == 0 || load<u32>(bayEntry(slot)) == 0) continue;
+    const vector = floatsOf(slot, 0);
+    const factor = <f32>unitFactor(vector);
+    if (!(factor < Infinity)) continue;
+    for (let d: u32 = 0; d < header().dimensions; d++) {
+      const x = load<f32>(vector + ((<usize>d) << 2)) * factor;
+      least = min(least, x);
+      most = max(most, x);
+    }
+  }
+  if (!(least <= most)) return;
+  setRange(book, least, most);
+  if (next > 1) widen(book, codebook(next - 1));
+  begin(worker, sample, rows, book, next);
+  while (!reencode(u32.MAX_VALUE)) continue;
+  markDirty(header().rowsBase, <usize>slotsUsed() * header().rowStride);
+}
+
+/** Ranges only grow where a row that leaves one could not be measured again. */
+function widen(book: Codebook, before: Codebook): void {
+  const low = min(book.low, before.low);
+  const high = max(book.low + 127 * book.scale, before.low + 127 * before.scale);
+  setRange(book, low, high);
 }
 
 /** Whether the codes in use, or their halves, have grown too coarse for the rows. */
@@ -69,7 +118,7 @@ function settleLearning(): void {
 }
 
 /** Slots of up to SAMPLE_ROWS live rows, evenly spread, as u32 at `target`. */
-function takeSample(target: usize): u32 {
+function takeSample(worker: Worker, target: usize): u32 {
   const used = slotsUsed();
   let wanted = min<u32>(SAMPLE_ROWS, used);
   // The probes keep a code a row in the results area.
@@ -77,21 +126,21 @@ function takeSample(target: usize): u32 {
   let count: u32 = 0;
   for (let i: u32 = 0; i < wanted; i++) {
     const slot = <u32>((<u64>i * used) / wanted);
-    if (!isLiving(slot)) continue;
+    if (!isLiving(worker, slot)) continue;
     store<u32>(target + ((<usize>count) << 2), slot);
     count++;
   }
-  return count * 4 < wanted ? takeLiving(target, wanted) : count;
+  return count * 4 < wanted ? takeLiving(worker, target, wanted) : count;
 }
 
 /** Where most rows are dead, the living ones are looked for one by one: each n-th of them. */
-function takeLiving(target: usize, wanted: u32): u32 {
+function takeLiving(worker: Worker, target: usize, wanted: u32): u32 {
   const step = max<u32>(1, atomic.load<u32>(L.HEADER_LIVE) / wanted);
   const used = slotsUsed();
   let met: u32 = 0;
   let count: u32 = 0;
   for (let slot: u32 = 0; slot < used && count < wanted; slot++) {
-    if (!isLiving(slot) || met++ % step != 0) continue;
+    if (!isLiving(worker, slot) || met++ % step != 0) continue;
     store<u32>(target + ((<usize>count) << 2), slot);
     count++;
   }
@@ -100,10 +149,10 @@ function takeLiving(target: usize, wanted: u32): u32 {
 
 // @ts-ignore: decorator
 @inline
-function isLiving(slot: u32): bool {
+function isLiving(worker: Worker, slot: u32): bool {
   if (birthOf(slot) == 0 || deathOf(slot) != 0 || (stampOf(slot) & 1) != 0) return false;
   // A row too short for float32 to bring to unit length would teach a range of NaN.
-  return <f32>unitFactor(vectorOf(slot)) < Infinity;
+  return <f32>unitFactor(floatsOf(slot, worker.floatsA)) < Infinity;
 }
 
 function measureRange(worker: Worker, sample: usize, rows: u32, book: Codebook): void {
@@ -111,7 +160,7 @@ function measureRange(worker: Worker, sample: usize, rows: u32, book: Codebook):
   let least: f32 = Infinity;
   let most: f32 = -Infinity;
   for (let i: u32 = 0; i < rows; i++) {
-    const vector = vectorOf(sampled(sample, i));
+    const vector = floatsOf(sampled(sample, i), worker.floatsA);
     const factor = <f32>unitFactor(vector);
     for (let d: u32 = 0; d < dimensions; d++) {
       const x = load<f32>(vector + ((<usize>d) << 2)) * factor;
@@ -125,7 +174,7 @@ function measureRange(worker: Worker, sample: usize, rows: u32, book: Codebook):
     memory.fill(bins, 0, 4 * BINS);
     const perBin = <f32>BINS / width;
     for (let i: u32 = 0; i < rows; i++) {
-      const vector = vectorOf(sampled(sample, i));
+      const vector = floatsOf(sampled(sample, i), worker.floatsA);
       const factor = <f32>unitFactor(vector);
       for (let d: u32 = 0; d < dimensions; d++) {
         const x = load<f32>(vector + ((<usize>d) << 2)) * factor;
@@ -153,7 +202,7 @@ function narrow(
 ): bool {
   if (header().metric == L.METRIC_DOT) return false;
   const perBin = <f32>BINS / width;
-  let allowed = <u32>(<f64>rows * header().dimensions * CLAMPED_SHARE);
+  let allowed = clampable(rows);
   let firstLow: f32 = 0;
   let first: f32 = 0;
   while (true) {
@@ -173,6 +222,12 @@ function narrow(
     if (encodeSample(worker, sample, rows, book) <= rows / ROUGH_SHARE) return true;
     allowed >>= 1;
   }
+}
+
+/** How many components of the sample may be clamped at either end. */
+function clampable(rows: u32): u32 {
+  if (sheds()) return rows / CLAMPED_ROWS;
+  return <u32>(<f64>rows * header().dimensions * CLAMPED_SHARE);
 }
 
 /** The bin below (or, from above, over) which `allowed` components lie. */
@@ -215,7 +270,7 @@ function hasMoved(before: Codebook, after: Codebook): bool {
 function encodeSample(worker: Worker, sample: usize, rows: u32, book: Codebook): u32 {
   let rough: u32 = 0;
   for (let i: u32 = 0; i < rows; i++) {
-    const vector = vectorOf(sampled(sample, i));
+    const vector = floatsOf(sampled(sample, i), worker.floatsA);
     rough += encode(vector, unitFactor(vector), codeAt(worker, i), book);
   }
   return rough;

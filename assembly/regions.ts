@@ -2,6 +2,7 @@
  * Where everything lies in a shard's memory: computed once when the shard is made, kept in the
  * header.
  */
+import { bayCount, sheds } from "./bays";
 import { header } from "./header";
 import * as L from "./layout";
 import { Worker } from "./worker";
@@ -55,8 +56,10 @@ function span(capacity: u64, place: bool): u64 {
   const codesBase = align(dirtyBase + 2 * <u64>h.dirtyStride, 4096);
   const finesBase = align(codesBase + capacity * h.codeStride, 4096);
   const rowsBase = align(finesBase + (capacity * h.codeBytes) / 2, 4096);
-  const vectorsBase = align(rowsBase + capacity * h.rowStride, 4096);
-  const end = vectorsBase + capacity * h.vectorStride;
+  const baysBase = align(rowsBase + capacity * h.rowStride, 4096);
+  const vectorsBase = sheds() ? align(baysBase + capacity * 4, 4096) : baysBase;
+  const vectors = sheds() ? bayCount(capacity) : capacity;
+  const end = vectorsBase + vectors * h.vectorStride;
   if (!place) return end;
   h.capacity = <u32>capacity;
   h.workersBase = <usize>workersBase;
@@ -76,6 +79,11 @@ function span(capacity: u64, place: bool): u64 {
   h.codesBase = <usize>codesBase;
   store<usize>(L.HEADER_FINES_BASE, <usize>finesBase);
   h.rowsBase = <usize>rowsBase;
+  if (sheds()) {
+    store<usize>(L.HEADER_BAYS_BASE, <usize>baysBase);
+    store<u32>(L.HEADER_BAYS, <u32>vectors);
+    store<u32>(L.HEADER_BAYS_USED, L.BAYS_RESERVED);
+  }
   h.vectorsBase = <usize>vectorsBase;
   h.end = <usize>end;
   return end;
@@ -90,6 +98,7 @@ export function format(
   metric: u32,
   m: u32,
   quantization: u32,
+  keep: u32,
   workers: u32,
   capacityMax: u32,
   memoryBytes: f64,
@@ -100,6 +109,7 @@ export function format(
   h.m = m;
   h.quantization = quantization;
   h.workers = workers;
+  store<u32>(L.HEADER_KEEP, keep);
   h.codeBytes =
     quantization == L.QUANTIZATION_SQ8 && dimensions >= <u32>L.CODE_DIMENSIONS_MIN
       ? (dimensions + 31) & ~31
@@ -123,7 +133,7 @@ export function format(
   store<u32>(L.HEADER_FREE_TAIL, L.NO_SLOT);
   store<u64>(L.HEADER_ENTRY, L.NO_SLOT);
   for (let worker: u32 = 0; worker < workers; worker++) Worker.place(worker);
-  h.version = L.LAYOUT_VERSION;
+  h.version = sheds() ? L.LAYOUT_VERSION_SHED : L.LAYOUT_VERSION;
   h.magic = L.LAYOUT_MAGIC;
   return <u32>low;
 }

@@ -2,6 +2,7 @@
  * From candidates to results: what a walk and the tail have found is merged, and float32 decides
  * among the best of it, of which it is asked about as few as the codes leave in doubt.
  */
+import { sheds, touchShed } from "./bays";
 import { passes } from "./bitmap";
 import { fromOrderedBits, MODE_COARSE, orderedBits } from "./codebook";
 import { heapOffer, heapReset, heapSort } from "./graph/heap";
@@ -146,9 +147,13 @@ function settle(worker: Worker, size: u32): u32 {
 // @ts-ignore: decorator
 @inline
 function touchRow(worker: Worker, slot: u32): void {
+  let sum = stampOf(slot);
+  if (sheds()) {
+    worker.sink = sum + touchShed(slot);
+    return;
+  }
   const vector = vectorOf(slot);
   const bytes = min<u32>(header().vectorStride, TOUCH_BYTES);
-  let sum = stampOf(slot);
   for (let at: u32 = 0; at < bytes; at += 64) sum += load<u32>(vector + at);
   worker.sink = sum;
 }

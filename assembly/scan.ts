@@ -6,8 +6,9 @@
  * moved has been given to another write, is left out and counted in `moved`, and the host searches
  * again with a newer snapshot.
  */
+import { sheds } from "./bays";
 import { nextPassing, passes } from "./bitmap";
-import { MODE_CAREFUL, MODE_COARSE, MODE_CODES, orderedBits } from "./codebook";
+import { isReencoding, MODE_CAREFUL, MODE_COARSE, MODE_CODES, orderedBits } from "./codebook";
 import { heapOffer, heapReset, heapSort } from "./graph/heap";
 import { keyIn, poolCounts, poolReset, slotIn } from "./graph/pool";
 import { descend, entry, open, walk } from "./graph/search";
@@ -93,7 +94,7 @@ export function scan(worker: Worker, from: u32, to: u32, k: u32, filtered: bool)
   const recycled = atomic.load<u32>(L.HEADER_RECYCLED);
   let turnedAway = gather(worker, from, end, k, filtered, false);
   fenceOn(worker);
-  if (atomic.load<u32>(L.HEADER_RECYCLED) != recycled)
+  if (atomic.load<u32>(L.HEADER_RECYCLED) != recycled || isMoving(worker))
     turnedAway = gather(worker, from, end, k, filtered, true);
   heapSort(worker);
   let last: u64 = 0;
@@ -105,6 +106,11 @@ export function scan(worker: Worker, from: u32, to: u32, k: u32, filtered: bool)
   worker.resultCount = worker.heapSize;
   worker.ties = <u32>(worker.heapSize > 0 && turnedAway == last);
   return worker.heapSize;
+}
+
+/** Whether rows moved to another generation meanwhile, and their float32 with them. */
+function isMoving(worker: Worker): bool {
+  return sheds() && (isReencoding() || isStale(worker));
 }
 
 /** Fills the heap; returns the least key that was turned away from it. */

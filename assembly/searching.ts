@@ -7,6 +7,7 @@ export {
   adoptEntries,
   adoptTables,
   beginEntries,
+  checkBays,
   checkChunk,
   checkRows,
   checkState,
@@ -36,5 +37,6 @@ export {
   tryIds,
   tryIndex,
   tryRecords,
+  vectorAddress,
   workerBase,
 } from "./index";

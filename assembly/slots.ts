@@ -9,11 +9,12 @@
  * A slot whose row a repair has confirmed to be out of the graph comes back through `takeFreed` and
  * waits at the end of the free list, so that it rests as long as it can.
  */
+import { bayAddress, bayEntry, leaveBay, lockBays, sheds, stagedVector, unlockBays } from "./bays";
 import { encodeRow, forgetCode, settleCode } from "./codebook";
 import { markDirty } from "./dirty";
 import { fence, header, slotsUsed } from "./header";
 import * as L from "./layout";
-import { codeOf, fineOf, flagsOf, headOf, setDied, setDoomed, vectorOf } from "./row";
+import { codeOf, fineOf, flagsOf, headOf, setDied, setDoomed } from "./row";
 import { tailPush } from "./tail";
 
 /** Slots that can still be taken. */
@@ -61,7 +62,8 @@ export function publishRow(slot: u32, previous: u32, sequence: u64): void {
   atomic.store<u32>(head, atomic.load<u32>(head, L.ROW_STAMP) + 1, L.ROW_STAMP);
   settleCode(slot);
   markRow(slot);
-  markDirty(vectorOf(slot), header().vectorStride);
+  if (sheds()) markBay(slot);
+  else markDirty(stagedVector(slot), header().vectorStride);
   if (header().codeStride > 0) {
     markDirty(codeOf(slot), header().codeStride);
     markDirty(fineOf(slot), header().codeBytes >> 1);
@@ -111,9 +113,15 @@ export function takeFreed(): u32 {
 
 function free(slot: u32): void {
   const head = headOf(slot);
+  if (sheds()) lockBays();
   atomic.store<u64>(head, 0, L.ROW_BIRTH);
   atomic.store<u32>(head, atomic.load<u32>(head, L.ROW_STAMP) + 2, L.ROW_STAMP);
   fence();
+  if (sheds()) {
+    markBay(slot);
+    leaveBay(slot);
+    unlockBays();
+  }
   atomic.and<u16>(head, ~(<u16>L.FLAG_CONFIRMED), L.ROW_FLAGS);
   setDied(slot, false);
   setDoomed(slot, false);
@@ -129,6 +137,13 @@ function free(slot: u32): void {
   store<u32>(L.HEADER_FREE_TAIL, slot);
   store<u32>(L.HEADER_FREE_COUNT, load<u32>(L.HEADER_FREE_COUNT) + 1);
   markRow(slot);
+}
+
+/** The slot's bay, if it has one, and where its number stands. */
+function markBay(slot: u32): void {
+  markDirty(bayEntry(slot), 4);
+  const bay = load<u32>(bayEntry(slot));
+  if (bay != 0) markDirty(bayAddress(bay - 1), header().vectorStride);
 }
 
 /** What the writer changes of a row beside its vector and code: its head, and its bits. */

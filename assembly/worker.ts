@@ -81,14 +81,17 @@ export class Worker {
   poolAnchor: u32;
   poolSure: u32;
   poolSpan: f32;
+  /** What codes stand for, where a row's float32 is not kept. */
+  floatsA: usize;
+  floatsB: usize;
 
   /** Bytes of a worker before its visited stamps. */
   @inline
   static fixedBytes(vectorStride: u64, codeBytes: u64): u64 {
     return (
       ((<u64>L.WORKER_FIXED +
-        vectorStride +
-        3 * codeBytes +
+        3 * vectorStride +
+        5 * codeBytes +
         4 * 1024 + // gather
         4 * 1024 + // keys
         8 * L.SELECT_MAX + // chosen
@@ -112,6 +115,10 @@ export class Worker {
     let at = changetype<usize>(own) + L.WORKER_FIXED;
     own.query = at;
     at += header().vectorStride;
+    own.floatsA = at;
+    at += header().vectorStride + header().codeBytes;
+    own.floatsB = at;
+    at += header().vectorStride + header().codeBytes;
     own.codeA = at;
     at += header().codeBytes;
     own.codeB = at;

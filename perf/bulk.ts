@@ -14,6 +14,7 @@ import { HASTY, linkSlice } from "../src/engine/linking.ts";
 import { reserveMemory } from "../src/engine/memory.ts";
 import { formatShard, NO_SLOT, Shard } from "../src/engine/shard.ts";
 import type { Variant } from "../src/engine/variant.ts";
+import { takeSlot } from "../src/engine/writing.ts";
 import { loadEngine } from "../src/threads/engineFiles.ts";
 import { numberOf, readArguments } from "./arguments.ts";
 import { type Dataset, loadSift, recallOf } from "./data.ts";
@@ -74,7 +75,7 @@ async function build(
   formatShard(variant, memory, { ...settings, capacityMax: count });
   const shard = new Shard(variant, memory, 0);
   for (let row = 0; row < count; row++) {
-    const slot = shard.takeSlot();
+    const slot = takeSlot(shard);
     shard.vector(slot).set(rowAt(base, row));
     shard.engine.publishRow(slot, NO_SLOT, 1);
   }

@@ -11,6 +11,7 @@ import { Worker } from "node:worker_threads";
 import { Catalog } from "../src/collections/catalog.ts";
 import type { Collection } from "../src/collections/collection.ts";
 import type { CollectionSettings } from "../src/collections/database.ts";
+import { isSettled } from "../src/engine/linking.ts";
 import { chooseVariant, SHARED_VARIANTS, type VariantName } from "../src/engine/variant.ts";
 import { encodePut, encodeRemove } from "../src/storage/frame.ts";
 import { readVariant } from "../src/threads/engineFiles.ts";
@@ -125,7 +126,7 @@ class Herd {
   async settle(): Promise<void> {
     await this.#wait(() => {
       if (linkers === 0) while (linkRound(this.catalog, 64) === "busy");
-      return !this.collection.parts.every(({ shard }) => shard.isSettled);
+      return !this.collection.parts.every(({ shard }) => isSettled(shard));
     });
   }
 

@@ -4,17 +4,12 @@
  * Beside it stands the least width that would have done. Ends with 1 when a target is missed by more
  * than 0.005, or when it cost over 1.3 times the distances that were needed.
  */
-import { Catalog } from "../src/collections/catalog.ts";
 import type { Collection } from "../src/collections/collection.ts";
-import type { CollectionSettings } from "../src/collections/database.ts";
 import { chooseVariant, SHARED_VARIANTS } from "../src/engine/variant.ts";
-import { encodePut } from "../src/storage/frame.ts";
 import { readVariant } from "../src/threads/engineFiles.ts";
 import { linkRound } from "../src/threads/linking.ts";
-import { threadOf } from "../src/threads/messages.ts";
-import { Room } from "../src/threads/room.ts";
-import { Writer } from "../src/threads/writer.ts";
 import { readArguments } from "./arguments.ts";
+import { built } from "./built.ts";
 import { generate, loadSift } from "./data.ts";
 import { type Metric, type Rows, rowAt } from "./exact.ts";
 import { seededRandom } from "./random.ts";
@@ -24,7 +19,6 @@ const TARGETS = [0.9, 0.95, 0.99];
 const QUERIES_MAX = 1000;
 const LOSS_MAX = 0.005;
 const COST_MAX = 1.3;
-const BATCH_ROWS = 1000;
 const EFS = [15, 16, 17, 18, 20, 22, 24, 26, 28, 30, 33, 36, 40, 44, 48, 53, 58, 64, 70, 77].concat(
   [
     85, 94, 103, 113, 125, 137, 151, 166, 183, 201, 221, 243, 268, 295, 324, 356, 392, 431, 474,
@@ -61,25 +55,8 @@ const trials: (() => Trial)[] = [
 readArguments(import.meta.url, {});
 const variant = chooseVariant(SHARED_VARIANTS, readVariant);
 
-async function build({ base, metric }: Trial): Promise<Collection> {
-  const catalog = new Catalog(threadOf(variant, 0));
-  const announce = async () => {};
-  const room = new Room({ catalog, workers: 1, shardRows: 2 * base.count, announce });
-  const writer = new Writer({ catalog, room, announce, ring: () => {} });
-  const { dimensions } = base;
-  const settings: CollectionSettings = {
-    ...{ dimensions, metric, quantization: "sq8", m: 16, efConstruction: 64, efSearch: 96 },
-  };
-  await writer.handle({ kind: "create", name: "set", settings });
-  const collection = catalog.get("set")!;
-  for (let row = 0; row < base.count; row += BATCH_ROWS) {
-    const count = Math.min(BATCH_ROWS, base.count - row);
-    const ids = Array.from({ length: count }, (_, at) => String(row + at));
-    const vectors = base.values.subarray(row * dimensions, (row + count) * dimensions);
-    const frame = encodePut({ ids, vectors, dimensions, metadata: ids.map(() => undefined) });
-    await writer.handle({ kind: "write", name: "set", frame, mode: "upsert" });
-    while (collection.backlog > 0) linkRound(catalog, 500);
-  }
+async function build(trial: Trial): Promise<Collection> {
+  const { collection, catalog } = await built(variant, trial);
   while (collection.calibration.curves === undefined) linkRound(catalog, 500);
   return collection;
 }

@@ -23,8 +23,8 @@ const K = 10;
 /** So wide that links which the server betters after the snapshot change no answer. */
 const EF = 2000;
 const SEARCH_BYTES_MAX = 40 * 1024;
-const WHOLE_BYTES_MAX = 73 * 1024;
-const ISOLATED_BYTES_MAX = 77 * 1024;
+const WHOLE_BYTES_MAX = 76 * 1024;
+const ISOLATED_BYTES_MAX = 79 * 1024;
 /** The long form closes 50: CLOSED_TABS=50. */
 const CLOSED_TABS = Number(process.env.CLOSED_TABS ?? 8);
 const pageOf = (module: string) =>

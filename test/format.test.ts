@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { seededRandom } from "../perf/random.ts";
 import type { Curves } from "../src/collections/calibration.ts";
+import type { Collection } from "../src/collections/collection.ts";
 import { compileFilter } from "../src/collections/filter.ts";
 import { type Loaded, loadImage } from "../src/collections/loading.ts";
 import { OmenError } from "../src/errors.ts";
@@ -52,6 +53,8 @@ const CURVES: Curves = {
     ),
   ),
 };
+const CODED = 1100;
+const OUTLIER = { id: "outlier", vector: new Float32Array(DIMENSIONS).fill(1000.5) };
 const files = new NodeFiles();
 
 /** A log is opened for writing, so the kept one is copied. */
@@ -84,6 +87,7 @@ async function keepFixtures(): Promise<void> {
   const content = { sequence: 3, settings: { dimensions: 3 }, sections };
   await writeImage(files, join(folder, "image"), content, crc32c);
   await keepCollection(join(folder, "collection.img"));
+  await keepCodes(join(folder, "codes.img"));
   const next = join(FIXTURES, `format${NEXT}`);
   mkdirSync(next, { recursive: true });
   for (const name of [SEGMENT, "image"]) {
@@ -118,6 +122,27 @@ async function keepCollection(path: string): Promise<void> {
   const { collection } = alone;
   collection.ledger.add(ONCE, 2, 20);
   collection.calibration.publish(CURVES);
+  await keepImage(collection, path);
+}
+
+/** Codes alone of rows enough to learn a range from, and one that no code holds. */
+function codedRows() {
+  const random = seededRandom(12);
+  return Array.from({ length: CODED }, (_, row) => ({
+    id: `row-${row}`,
+    vector: Float32Array.from({ length: DIMENSIONS }, () => Math.fround(random.next())),
+  }));
+}
+
+async function keepCodes(path: string): Promise<void> {
+  const alone = await Alone.open(2000, { dimensions: DIMENSIONS, m: 4, vectors: "none" });
+  await alone.put(codedRows());
+  while (linkRound(alone.catalog, 64) === "busy");
+  await alone.put([OUTLIER]);
+  await keepImage(alone.collection, path);
+}
+
+async function keepImage(collection: Collection, path: string): Promise<void> {
   await takeImage(files, path, new Sitting(collection, new Gate(), () => undefined), crc32c);
   // Without the room that an imager leaves for what may come, it is a third as long.
   const image = await readImage(files, path, crc32c);
@@ -131,6 +156,19 @@ async function keepCollection(path: string): Promise<void> {
   await image.close();
   const { sequence, settings } = image;
   await writeImage(files, path, { sequence, settings, sections }, crc32c);
+}
+
+async function openKept(name: string) {
+  const image = await readImage(files, kept(1, name), crc32c);
+  const alone = new Alone(5000);
+  const { variant, pause } = alone.catalog.thread;
+  let loaded: Loaded;
+  try {
+    loaded = await loadImage(image, { variant, workers: 1, shardRows: 5000, pause });
+  } finally {
+    await image.close();
+  }
+  return { alone, loaded, collection: alone.catalog.attach({ ...loaded.parts, name: NAME }) };
 }
 
 async function refusal(promise: Promise<unknown>): Promise<string> {
@@ -176,16 +214,7 @@ describe("kept files", () => {
   });
 
   it("of format 1: the image of a collection is used as it lies, for reading and writing", async () => {
-    const image = await readImage(files, kept(1, "collection.img"), crc32c);
-    const alone = new Alone(5000);
-    const { variant, pause } = alone.catalog.thread;
-    let loaded: Loaded;
-    try {
-      loaded = await loadImage(image, { variant, workers: 1, shardRows: 5000, pause });
-    } finally {
-      await image.close();
-    }
-    const collection = alone.catalog.attach({ ...loaded.parts, name: NAME });
+    const { alone, loaded, collection } = await openKept("collection.img");
     collection.ledger.restore(loaded.ledger, "the kept ledger");
     const [{ shard, columns }] = collection.parts as [(typeof collection.parts)[0]];
     expect([collection.sequence, collection.live]).to.deep.equal([4, ROWS - 2]);
@@ -214,6 +243,25 @@ describe("kept files", () => {
     while (linkRound(alone.catalog, 64) === "busy");
     expect(await collection.count(filter)).to.equal(wanted.length + 1);
     expect(shard.check()).to.equal(undefined);
+  });
+
+  it("of format 1: an image of codes alone is used as it lies too", async () => {
+    const { alone, collection } = await openKept("codes.img");
+    const { shard } = collection.parts[0]!;
+    expect([collection.settings.vectors, collection.live]).to.deep.equal(["none", CODED + 1]);
+    expect([shard.isShedding, shard.tail, shard.check()]).to.deep.equal([true, 1, undefined]);
+    expect(collection.memory().vectors).to.be.below(CODED * 10);
+    expect([...collection.get(OUTLIER.id)!.vector]).to.deep.equal([...OUTLIER.vector]);
+    for (const { id, vector } of codedRows().filter((_, row) => row % 20 === 0)) {
+      collection.get(id)!.vector.forEach((x, i) => {
+        expect(x).to.be.closeTo(vector[i]!, 0.01);
+      });
+      const { hits } = await alone.search(vector, { k: 1, exact: false });
+      expect(hits[0]!.id).to.equal(id);
+    }
+    await alone.put(codedRows().map(({ id, vector }) => ({ id: `more-${id}`, vector })));
+    while (linkRound(alone.catalog, 64) === "busy");
+    expect([collection.live, shard.check()]).to.deep.equal([2 * CODED + 1, undefined]);
   });
 
   for (const version of [0, NEXT]) {

@@ -182,7 +182,7 @@ describe("http", () => {
       const made = await client.send("PUT", "/collections/books", { dimensions: 2, metric: "dot" });
       expect(made.status).to.equal(201);
       expect(made.body).to.deep.equal({
-        ...{ name: "books", dimensions: 2, metric: "dot", quantization: "sq8" },
+        ...{ name: "books", dimensions: 2, metric: "dot", quantization: "sq8", vectors: "memory" },
         ...{ m: 16, ef_construction: 64, ef_search: 96 },
       });
       const again = { dimensions: 2, metric: "dot", vectors: "memory", m: 16 };

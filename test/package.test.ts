@@ -73,7 +73,7 @@ describe("package", function () {
     expect(files).to.include.members(["dist/cli.js", "dist/client/index.d.ts", "README.md"]);
     expect(files).to.include.members(["build/relaxed-shared.wasm", "build/plain.wasm", "LICENSE"]);
     expect(files).to.include.members(["build/search.js", "build/worker.js", "build/browser.js"]);
-    expect(files).to.include.members(["build/linker.js", "build/ranges.js"]);
+    expect(files).to.include.members(["build/linker.js", "build/ranges.js", "build/store.js"]);
     expect(files.filter((name) => /(?<!\.d)\.ts$|debug|test/.test(name))).to.deep.equal([]);
     const { dependencies, optionalDependencies } = JSON.parse(
       await readFile(join(installed, "package.json"), "utf8"),

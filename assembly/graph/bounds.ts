@@ -4,7 +4,8 @@
  * is not there. It reads rows in order, so it costs about what reading them costs; the whole
  * checker (check.ts) also tries what only recall depends on.
  */
-import { header, slotsUsed } from "../header";
+import { bayEntry, freeBay, sheds } from "../bays";
+import { codebook, header, slotsUsed } from "../header";
 import * as L from "../layout";
 import * as Row from "../row";
 import { tailEntry, tailLength } from "../tail";
@@ -19,6 +20,8 @@ const FLAGS: u32 = (L.FLAG_HASTY << 1) - 1;
 const IN_USE: u32 = L.FLAG_LINKED | L.FLAG_PASSED;
 /** As components are refused when they come in (COMPONENT_MAX); NaN is not below it either. */
 const COMPONENT_MAX: f32 = 1.0000000272564224e16;
+/** What a code may stand for: a component, and the steps by which a range is wider. */
+const CODED_MAX: f32 = 4e16;
 
 function fail(worker: Worker, fault: u32, slot: u32, value: u32): u32 {
   worker.fault = fault;
@@ -162,6 +165,39 @@ export function soundBytes(pointer: usize, bytes: u32): u32 {
     if (!i32x4.all_true(f32x4.le(f32x4.abs(v128.load(pointer + at)), bar))) return at;
   }
   return bytes;
+}
+
+/**
+ * Where float32 is not kept, after rows and bays are there: each slot's bay is there and its own.
+ * Bays that no slot has are free.
+ */
+export function checkBays(index: u32): u32 {
+  const worker = Worker.of(index);
+  if (!sheds()) return fail(worker, L.FAULT_NONE, L.NO_SLOT, 0);
+  const taken = header().scratchBase;
+  const end = load<u32>(L.HEADER_BAYS_USED);
+  if (end < <u32>L.BAYS_RESERVED || end > load<u32>(L.HEADER_BAYS))
+    return fail(worker, L.FAULT_BAY, L.NO_SLOT, end);
+  for (let at: u32 = 0; at < 2; at++) {
+    const book = codebook(at);
+    if (!(abs(book.low) + <f32>L.CODE_VALUES * abs(book.scale) <= CODED_MAX))
+      return fail(worker, L.FAULT_COMPONENT, L.NO_SLOT, at);
+  }
+  memory.fill(taken, 0, (end >> 3) + 1);
+  for (let slot: u32 = 0; slot < slotsUsed(); slot++) {
+    const bay = load<u32>(bayEntry(slot));
+    if (bay == 0) continue;
+    const at = taken + (bay >> 3);
+    const bit = <u8>(1 << (<u8>bay & 7));
+    if (bay <= <u32>L.BAYS_RESERVED || bay > end || Row.birthOf(slot) == 0 || load<u8>(at) & bit)
+      return fail(worker, L.FAULT_BAY, slot, bay);
+    store<u8>(at, load<u8>(at) | bit);
+  }
+  store<u32>(L.HEADER_BAY_FREE, 0);
+  store<u32>(L.HEADER_BAYS_FREE, 0);
+  for (let bay = end; bay > <u32>L.BAYS_RESERVED; bay--)
+    if (!((load<u8>(taken + (bay >> 3)) >> (<u8>bay & 7)) & 1)) freeBay(bay);
+  return fail(worker, L.FAULT_NONE, L.NO_SLOT, 0);
 }
 
 /**

@@ -10,6 +10,7 @@
  *   - a pool counts one copy of a row; the others are kept and walked through beside (pool.ts), as
  *     many as the pool is wide.
  */
+import { floatsOf } from "../bays";
 import { passes } from "../bitmap";
 import { MODE_CODES } from "../codebook";
 import { header } from "../header";
@@ -25,7 +26,11 @@ const STEPS_MAX: u32 = 32;
 
 export function isCopy(worker: Worker, a: u32, b: u32): bool {
   if (worker.mode > MODE_CODES)
-    return isSame(Row.vectorOf(a), Row.vectorOf(b), header().vectorStride);
+    return isSame(
+      floatsOf(a, worker.floatsA),
+      floatsOf(b, worker.floatsB),
+      header().vectorStride,
+    );
   const half = header().codeBytes >> 1;
   return (
     Row.generationOf(a) == Row.generationOf(b) &&
@@ -48,7 +53,7 @@ function isSame(a: usize, b: usize, bytes: u32): bool {
 function placeOf(worker: Worker, slot: u32): usize {
   const isCoded = worker.mode <= MODE_CODES;
   const bytes = isCoded ? header().codeBytes >> 1 : header().vectorStride;
-  const from = isCoded ? Row.codeOf(slot) : Row.vectorOf(slot);
+  const from = isCoded ? Row.codeOf(slot) : floatsOf(slot, worker.floatsA);
   let hash: u64 = 0;
   for (let at: usize = 0; at < bytes; at += 8)
     hash = (rotl<u64>(hash, 5) ^ load<u64>(from + at)) * 0x9e3779b97f4a7c15;

@@ -11,6 +11,7 @@
  * Cosine walks its codes as l2 does, for they are codes of unit vectors. `one` and `four` measure
  * from the query, `fromHeld` from the row that `hold` has taken in hand.
  */
+import { floatsOf, sheds, touchShed } from "../bays";
 import { fromOrderedBits, MODE_CODES, orderedBits } from "../codebook";
 import { codebook, header } from "../header";
 import * as L from "../layout";
@@ -29,7 +30,7 @@ export { DotCoarse, DotCodes, L2Coarse, L2Codes } from "./coded";
 @inline
 export function floatDistance(worker: Worker, slot: u32): f32 {
   const h = header();
-  const vector = vectorOf(slot);
+  const vector = floatsOf(slot, worker.floatsA);
   if (h.metric == L.METRIC_L2) return squaredL2(worker.query, vector, h.vectorStride);
   if (h.metric == L.METRIC_DOT) return -dot(worker.query, vector, h.vectorStride);
   return cosine(worker.query, vector, h.vectorStride, worker.inverseNorm);
@@ -44,36 +45,48 @@ export function estimated(worker: Worker, key: u32): f32 {
   return worker.unit * changetype<L2Codes>(0).value(key);
 }
 
-function floatBetween(a: u32, b: u32): f32 {
+function floatBetween(worker: Worker, a: u32, b: u32): f32 {
   const h = header();
-  const va = vectorOf(a);
-  const vb = vectorOf(b);
+  const va = floatsOf(a, worker.floatsA);
+  const vb = floatsOf(b, worker.floatsB);
   if (h.metric == L.METRIC_L2) return squaredL2(va, vb, h.vectorStride);
   if (h.metric == L.METRIC_DOT) return -dot(va, vb, h.vectorStride);
   const length = norm(va, h.vectorStride);
   return cosine(va, vb, h.vectorStride, length > 0 ? 1 / length : 0);
 }
 
+// @ts-ignore: decorator
+@inline
+function squaredTo(worker: Worker, slot: u32): f32 {
+  return squaredL2(worker.query, floatsOf(slot, worker.floatsA), header().vectorStride);
+}
+
+// @ts-ignore: decorator
+@inline
+function touchFloats(slot: u32): u32 {
+  return sheds() ? touchShed(slot) : touchLines(vectorOf(slot), header().vectorStride);
+}
+
 @unmanaged
 export class L2Floats {
   @inline
   touch(slot: u32): u32 {
-    return touchLines(vectorOf(slot), header().vectorStride);
+    return touchFloats(slot);
   }
 
   @inline
   four(worker: Worker, a: u32, b: u32, c: u32, d: u32): v128 {
     return fourKeys(
-      squaredL2(worker.query, vectorOf(a), header().vectorStride),
-      squaredL2(worker.query, vectorOf(b), header().vectorStride),
-      squaredL2(worker.query, vectorOf(c), header().vectorStride),
-      squaredL2(worker.query, vectorOf(d), header().vectorStride),
+      squaredTo(worker, a),
+      squaredTo(worker, b),
+      squaredTo(worker, c),
+      squaredTo(worker, d),
     );
   }
 
   @inline
   one(worker: Worker, slot: u32): u32 {
-    return orderedBits(squaredL2(worker.query, vectorOf(slot), header().vectorStride));
+    return orderedBits(squaredTo(worker, slot));
   }
 
   @inline
@@ -83,7 +96,7 @@ export class L2Floats {
 
   @inline
   fromHeld(worker: Worker, other: u32): u32 {
-    return orderedBits(floatBetween(worker.holder, other));
+    return orderedBits(floatBetween(worker, worker.holder, other));
   }
 
   @inline
@@ -96,7 +109,7 @@ export class L2Floats {
 export class OtherFloats {
   @inline
   touch(slot: u32): u32 {
-    return touchLines(vectorOf(slot), header().vectorStride);
+    return touchFloats(slot);
   }
 
   @inline
@@ -121,7 +134,7 @@ export class OtherFloats {
 
   @inline
   fromHeld(worker: Worker, other: u32): u32 {
-    return orderedBits(floatBetween(worker.holder, other));
+    return orderedBits(floatBetween(worker, worker.holder, other));
   }
 
   @inline
@@ -134,7 +147,7 @@ export class OtherFloats {
 export class Careful {
   @inline
   touch(slot: u32): u32 {
-    return touchLines(vectorOf(slot), header().vectorStride);
+    return touchFloats(slot);
   }
 
   @inline
@@ -192,6 +205,6 @@ function carefulBetween(worker: Worker, other: u32): f32 {
   const slot = worker.holder;
   const own = generationOf(slot);
   if (own == 0 || own != generationOf(other) || (flagsOf(slot) | flagsOf(other)) & L.FLAG_ROUGH)
-    return floatBetween(slot, other);
+    return floatBetween(worker, slot, other);
   return codedDistance(codebook(own), worker.held, worker.heldSum, other);
 }

@@ -10,12 +10,13 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 export const BUNDLE_FOLDER = join(ROOT, "build", "browser");
 /** A page has this in place of the package. */
 const LOADER = fileURLToPath(new URL("../../src/browser/loader.ts", import.meta.url));
+const SEARCH = { search: "src/browserSearch.ts" };
 const ENTRIES = {
   browser: "src/browser.ts",
-  search: "src/browserSearch.ts",
   worker: "src/browser/worker.ts",
   linker: "src/browser/linker.ts",
   ranges: "src/collections/absent.ts",
+  store: "src/browser/store.ts",
 };
 const DEMO = { page: "src/demo/page.ts" };
 const STATIC = ["src/demo/index.html", "src/demo/style.css"];
@@ -25,6 +26,7 @@ const ENGINES = [...SHARED_VARIANTS, ...UNSHARED_VARIANTS, ...SEARCH_VARIANTS];
 const LATER: Record<string, string> = {
   "./open.ts": "./browser.js",
   "../collections/absent.ts": "./ranges.js",
+  "./store.ts": "./store.js",
 };
 const laterBeside: Plugin = {
   name: "later-beside",
@@ -38,8 +40,7 @@ const laterBeside: Plugin = {
 /** Writes build/browser: the module, its worker, the engines, and the demo page. */
 export async function bundleBrowser(): Promise<void> {
   mkdirSync(BUNDLE_FOLDER, { recursive: true });
-  await build({
-    entryPoints: { ...ENTRIES, ...DEMO },
+  const options = {
     outdir: BUNDLE_FOLDER,
     absWorkingDir: ROOT,
     bundle: true,
@@ -48,9 +49,10 @@ export async function bundleBrowser(): Promise<void> {
     target: "es2022",
     platform: "browser",
     alias: { "@assemblyscript/loader": LOADER },
-    plugins: [laterBeside],
     logLevel: "warning",
-  });
+  } as const;
+  await build({ ...options, entryPoints: SEARCH, plugins: [laterBeside] });
+  await build({ ...options, entryPoints: { ...ENTRIES, ...DEMO } });
   for (const file of STATIC)
     copyFileSync(join(ROOT, file), join(BUNDLE_FOLDER, file.split("/").at(-1)!));
   for (const name of ENGINES) {
@@ -68,6 +70,7 @@ export interface Sizes {
 export const SHAPES = {
   "to search": ["search.js", "relaxed-search.wasm"],
   "to search, vectors by range": ["search.js", "relaxed-search.wasm", "ranges.js"],
+  "to search what the page keeps": ["search.js", "relaxed-search.wasm", "store.js"],
   "to search and write": ["browser.js", "relaxed.wasm"],
   "to write in an isolated page": ["browser.js", "relaxed-shared.wasm", "linker.js"],
 } as const;

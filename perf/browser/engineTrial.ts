@@ -6,6 +6,7 @@ import { plan } from "../../src/collections/planner.ts";
 import { linkSlice } from "../../src/engine/linking.ts";
 import { formatShard, NO_SLOT, Shard } from "../../src/engine/shard.ts";
 import type { Variant } from "../../src/engine/variant.ts";
+import { publish, takeSlot } from "../../src/engine/writing.ts";
 import { type Rows, rowAt } from "../exact.ts";
 import type { BuildOptions, Peer } from "../peers/peer.ts";
 
@@ -32,9 +33,9 @@ export class EngineTrial implements Peer {
     if (capacity < count) throw new Error(`room for ${capacity} rows of ${count}`);
     const shard = new Shard(this.#variant, memory, 0);
     for (let row = 0; row < count; row++) {
-      const slot = shard.takeSlot();
+      const slot = takeSlot(shard);
       shard.vector(slot).set(rowAt({ values, count, dimensions }, row));
-      shard.publish(slot, NO_SLOT, 1);
+      publish(shard, slot, NO_SLOT, 1);
       if (shard.tail === APPEND_ROWS || row + 1 === count) {
         while (linkSlice(shard, APPEND_ROWS, efConstruction));
       }

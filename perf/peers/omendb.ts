@@ -4,6 +4,7 @@ import { linkSlice } from "../../src/engine/linking.ts";
 import { reserveMemory } from "../../src/engine/memory.ts";
 import { formatShard, NO_SLOT, Shard } from "../../src/engine/shard.ts";
 import type { Variant } from "../../src/engine/variant.ts";
+import { takeSlot } from "../../src/engine/writing.ts";
 import { type Rows, rowAt } from "../exact.ts";
 import type { BuildOptions, Peer } from "./peer.ts";
 
@@ -30,7 +31,7 @@ export class EnginePeer implements Peer {
     formatShard(this.#variant, memory, { ...settings, capacityMax: count });
     const shard = new Shard(this.#variant, memory, 0);
     for (let row = 0; row < count; row++) {
-      const slot = shard.takeSlot();
+      const slot = takeSlot(shard);
       shard.vector(slot).set(rowAt(base, row));
       shard.engine.publishRow(slot, NO_SLOT, 1);
       if (shard.tail === APPEND_ROWS || row + 1 === count) {

@@ -16,6 +16,7 @@ import { Decisions, type Proposal } from "../collections/decisions.ts";
 import type { Filter } from "../collections/filter.ts";
 import { framesRemoving } from "../collections/removing.ts";
 import type { Snapshots } from "../collections/snapshots.ts";
+import { isSettled } from "../engine/linking.ts";
 import { OmenError } from "../errors.ts";
 import { type Crc32c, encodePut, encodeRemove, readHeader, seal } from "../storage/frame.ts";
 import { newShard } from "./growing.ts";
@@ -34,7 +35,7 @@ export class PageDatabase implements Database {
     this.#room = room;
     this.#crc32c = crc32c;
     this.#linking = linking;
-    if (collection.parts.some(({ shard }) => !shard.isSettled)) linking.ring();
+    if (collection.parts.some(({ shard }) => !isSettled(shard))) linking.ring();
   }
 
   get threads(): number {

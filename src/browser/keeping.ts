@@ -5,14 +5,8 @@
 import { OmenError } from "../errors.ts";
 import type { OpenFile } from "../storage/files.ts";
 import type { ByteSource } from "../storage/image.ts";
-import {
-  blobSource,
-  type FileStore,
-  fileName,
-  inTurn,
-  openStore,
-  type TableStore,
-} from "./store.ts";
+import { blobSource } from "./blob.ts";
+import { type FileStore, fileName, inTurn, openStore, type TableStore } from "./store.ts";
 
 /** Writes an image, in whatever order its parts come. */
 export type Write = (file: OpenFile) => Promise<void>;

@@ -5,7 +5,7 @@
  */
 import { OmenError } from "../errors.ts";
 import type { ByteSource } from "../storage/image.ts";
-import { blobSource } from "./store.ts";
+import { blobSource } from "./blob.ts";
 
 export interface Download {
   readonly headers?: Readonly<Record<string, string>>;

@@ -26,6 +26,8 @@ export interface NewCollection {
   readonly dimensions: number;
   readonly metric?: Metric;
   readonly quantization?: "sq8" | "none";
+  /** `none` keeps codes alone. */
+  readonly vectors?: "memory" | "none";
   readonly m?: number;
   readonly efConstruction?: number;
   readonly efSearch?: number;
@@ -92,7 +94,8 @@ function collectionOf(
 ): PageCollection {
   const collection = new Collection({ variant, worker, pause: pauseOfPage() }, parts);
   const room = new PageRoom(variant, WORKERS);
-  const isAlone = !variant.shared || threads === 1;
+  // Rows that move to another range do so under a lock, for which a page's thread must not wait.
+  const isAlone = !variant.shared || threads === 1 || collection.settings.vectors === "none";
   const linking = isAlone ? new LinkingHere(collection) : new LinkingBeside(collection, SECOND);
   const database = new PageDatabase(collection, room, crc32c, linking);
   return new PageCollection(database, collection, crc32c);

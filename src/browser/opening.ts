@@ -9,10 +9,10 @@ import { instantiate, type Variant, type VariantName } from "../engine/variant.t
 import { OmenError } from "../errors.ts";
 import type { Crc32c } from "../storage/frame.ts";
 import { type ByteSource, Image } from "../storage/image.ts";
+import { blobSource } from "./blob.ts";
 import { openNetwork } from "./network.ts";
 import { pauseOfPage } from "./pause.ts";
 import { PageRoom } from "./room.ts";
-import { blobSource, checkName, inTurn, openStore } from "./store.ts";
 
 export interface Progress {
   /** What is under way, in a word or two. */
@@ -66,6 +66,8 @@ export async function loadSource(
 ): Promise<Loaded> {
   const { opfs } = options;
   if (opfs === undefined) return await loadFirst(engine, options, leavesVectors);
+  // Asked for by those alone who open what the page has kept.
+  const { checkName, inTurn } = await import("./store.ts");
   checkName(opfs);
   // A save in another tab takes the image away that it replaces: it waits until this one is read.
   return await inTurn(opfs, "shared", () => loadFirst(engine, options));
@@ -106,7 +108,10 @@ async function sourcesOf({
   signal,
   onProgress,
 }: SourceOptions): Promise<(() => Promise<ByteSource>)[]> {
-  if (opfs !== undefined) return await (await openStore()).list(opfs);
+  if (opfs !== undefined) {
+    const { openStore } = await import("./store.ts");
+    return await (await openStore()).list(opfs);
+  }
   if (bytes !== undefined) return [async () => blobSource("the given bytes", new Blob([bytes]))];
   const address = new URL(url!, globalThis.location?.href);
   const onBytes = (loadedBytes: number, totalBytes: number) =>

@@ -37,13 +37,15 @@ export class PageRoom {
   }
 
   /** Untouched memories for a shard that is loaded. Throws OmenError MEMORY_LIMIT. */
-  reserve(settings: CollectionSettings, { vectors, records, lanes }: ShardSizes): ShardMemories {
-    const stride = Math.ceil(settings.dimensions / 4) * 16;
-    const capacity = capacityFor(vectors / stride);
+  reserve(settings: CollectionSettings, sizes: ShardSizes): ShardMemories {
+    const { vectors, slots, records, lanes } = sizes;
+    const capacity = capacityFor(slots);
+    // Where float32 is not kept, it may still be of more rows than is foreseen.
+    const more = settings.vectors === "none" ? vectors : 0;
     // An eighth of it is for texts.
     const bytes = this.bytesFor(settings, capacity, records, lanes * 1.25);
     return {
-      vectors: this.reservePages(pagesOf(bytes.vectors)),
+      vectors: this.reservePages(pagesOf(bytes.vectors + more)),
       rows: this.reservePages(pagesOf(bytes.rows)),
       columns: this.reservePages(pagesOf(bytes.columns)),
     };
@@ -51,15 +53,17 @@ export class PageRoom {
 
   /** Of each memory of a shard that has so much of ids and metadata, and of columns, already. */
   bytesFor(
-    { dimensions, m }: CollectionSettings,
+    { dimensions, m, vectors }: CollectionSettings,
     capacity: number,
     recordBytes: number,
     columnBytes: number,
   ): Record<keyof ShardMemories, number> {
-    const row = dimensions * 5 + 64 + 8 * m + ROW_EXTRA_BYTES + this.workers * 2;
+    const row = dimensions + 64 + 8 * m + ROW_EXTRA_BYTES + this.workers * 2;
+    const kept = vectors === "none" ? keptAtMost(capacity) : capacity;
+    const rows = capacity * row + kept * dimensions * 4;
     const records = Math.max(recordBytes * HEAD_ROOM, capacity * RECORD_BYTES);
     return {
-      vectors: SHARD_BYTES + this.workers * WORKER_BYTES + capacity * row,
+      vectors: SHARD_BYTES + this.workers * WORKER_BYTES + rows,
       rows: SHARD_BYTES + capacity * ID_BYTES + records,
       columns: COLUMNS_BYTES + Math.max(columnBytes * HEAD_ROOM, capacity * COLUMN_BYTES),
     };
@@ -83,6 +87,8 @@ export class PageRoom {
 }
 
 export const capacityFor = (rows: number) => Math.ceil(Math.max(ROWS_MIN, rows * HEAD_ROOM));
+/** Rows whose float32 finds room where it is not kept, as assembly/bays.ts has it. */
+const keptAtMost = (capacity: number) => Math.min(capacity, Math.max(8192, capacity / 8)) + 4;
 export const pagesOf = (bytes: number) => Math.min(Math.ceil(bytes / PAGE_BYTES), PAGES_MAX);
 
 export function refusal(pages: number, cause?: unknown): OmenError {

@@ -16,7 +16,7 @@ export interface SearchOptions extends SourceOptions {
   /**
    * `whole` loads everything. `ranges`, with `url` only, leaves float32 vectors on the server, and
    * fetches by range the few that a search measures in the end. A server that answers no ranges
-   * sends the whole file when it is opened.
+   * sends the whole file when it is opened; of a collection that keeps codes alone all is loaded.
    */
   readonly vectors?: "whole" | "ranges";
 }
@@ -38,7 +38,8 @@ export async function open(options: SearchOptions): Promise<SearchCollection> {
   const engine = loadEngine(BUILDS, options);
   const { parts, image, variant } = await loadSource(engine, options, isRanged);
   const held = new Searchable({ variant, worker: 0, pause: pauseOfPage() }, parts);
-  if (isRanged) {
+  // Where codes are all there is, nothing was left.
+  if (isRanged && parts.settings.vectors !== "none") {
     const { Absent } = await import("../collections/absent.ts");
     held.absent = new Absent(image, held.parts);
   }

@@ -13,11 +13,10 @@
  */
 import { OmenError } from "../errors.ts";
 import type { ByteSource } from "../storage/image.ts";
+import { blobSource } from "./blob.ts";
 
 const FOLDER = "omendb";
 const TABLE = "images";
-/** A Blob's parts come from another process: few large ones come several times as fast. */
-const BLOB_RUN_BYTES = 16 * 1024 * 1024;
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
 export interface Store {
@@ -81,19 +80,6 @@ async function fileSource(name: string, handle: FileSystemFileHandle): Promise<B
     size: access.getSize(),
     read: async (at, target) => read(target, { at }),
     close: async () => close(),
-  };
-}
-
-export function blobSource(name: string, blob: Blob): ByteSource {
-  return {
-    name,
-    size: blob.size,
-    runBytes: BLOB_RUN_BYTES,
-    async read(offset, target) {
-      const part = await blob.slice(offset, offset + target.length).arrayBuffer();
-      target.set(new Uint8Array(part));
-      return part.byteLength;
-    },
   };
 }
 

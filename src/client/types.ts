@@ -55,6 +55,8 @@ export interface Explanation {
   readonly matching: number;
   readonly ef: number;
   readonly distances_computed: number;
+  /** Distances are to codes: the collection keeps no float32. */
+  readonly approximate?: true;
   /** When recall_target was given; `sample` is 0 before the server has measured. */
   readonly recall?: {
     readonly target: number;
@@ -82,7 +84,8 @@ export interface CollectionSettings {
   readonly dimensions: number;
   readonly metric?: Metric;
   readonly quantization?: "sq8" | "none";
-  readonly vectors?: "memory" | "disk" | "none";
+  /** Where the float32 rows live; with `none` there are codes alone. */
+  readonly vectors?: "memory" | "none";
   readonly m?: number;
   readonly ef_construction?: number;
   readonly ef_search?: number;
@@ -99,7 +102,7 @@ export interface CollectionSummary {
 }
 
 export interface CollectionDescription
-  extends Required<Pick<CollectionSettings, "dimensions" | "metric" | "quantization">> {
+  extends Required<Pick<CollectionSettings, "dimensions" | "metric" | "quantization" | "vectors">> {
   readonly name: string;
   readonly m: number;
   readonly ef_construction: number;

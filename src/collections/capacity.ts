@@ -7,7 +7,7 @@
  */
 import * as C from "../../assembly/columns.ts";
 import * as L from "../../assembly/layout.ts";
-import { codeBytesOf, upperBytesOf } from "../engine/footprint.ts";
+import { codeBytesOf, keptBytesOf, upperBytesOf } from "../engine/footprint.ts";
 import { formatShard } from "../engine/format.ts";
 import { PAGE_BYTES, reserveMemory } from "../engine/memory.ts";
 import type { Variant } from "../engine/variant.ts";
@@ -54,7 +54,7 @@ export function planCapacity(variant: Variant, question: CapacityQuestion): Capa
   const index = shards * indexBytesFor(each);
   const chunks = Math.ceil(each / C.CHUNK_ROWS) * columns;
   const parts: MemoryBytes = {
-    vectors: rows * at(L.HEADER_VECTOR_STRIDE),
+    vectors: rows * keptBytesOf(words),
     codes: rows * codeBytesOf(words),
     graph: Math.round(rows * (at(L.HEADER_ROW_STRIDE) + upperBytesOf(words))),
     ids: rows * (Rows.heapBytes(idBytes, metadataBytes) - metadataBytes + 12) + index,

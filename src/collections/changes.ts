@@ -20,7 +20,16 @@ import {
   vectorsOffset,
 } from "../storage/frame.ts";
 import { onceOf } from "../storage/once.ts";
-import type { Collection, Part } from "./collection.ts";
+import {
+  type Collection,
+  type Part,
+  publish,
+  retire,
+  stagedVector,
+  takeFreed,
+  takeSlot,
+} from "./collection.ts";
+import { insertId, removeId, turnId } from "./indexing.ts";
 import { Rows } from "./rows.ts";
 
 /**
@@ -109,7 +118,7 @@ function reclaim(collection: Collection, most: number): number {
   let taken = 0;
   for (const { shard, rows, columns } of collection.parts) {
     for (let left = most; left > 0; left--) {
-      const slot = shard.takeFreed();
+      const slot = takeFreed(shard);
       if (slot === NO_SLOT) break;
       rows.free(slot);
       columns.free(slot);
@@ -167,23 +176,23 @@ async function put(collection: Collection, frame: Uint8Array): Promise<number> {
     const metadataBytes = records[row * 3 + 2]!;
     const before = locate(collection, frame, record + 8, idBytes);
     const part = partFor(collection, before, Rows.heapBytes(idBytes, metadataBytes));
-    const slot = part.shard.takeSlot();
-    part.shard.vector(slot).set(vectors.subarray(row * dimensions, (row + 1) * dimensions));
+    const slot = takeSlot(part.shard);
+    stagedVector(part.shard, slot).set(vectors.subarray(row * dimensions, (row + 1) * dimensions));
     part.rows.store(slot, frame, record, idBytes, metadataBytes);
     part.columns.put(slot, frame, record + 8 + idBytes, metadataBytes);
     const isSamePart = before?.part === part;
-    part.shard.publish(slot, isSamePart ? before.slot : NO_SLOT, sequence);
+    publish(part.shard, slot, isSamePart ? before.slot : NO_SLOT, sequence);
     part.columns.log(slot);
-    if (isSamePart) part.rows.turn(before.position, slot);
-    else part.rows.insert(part.rows.hash(frame, record + 8, idBytes), slot);
+    if (isSamePart) turnId(part.rows, before.position, slot);
+    else insertId(part.rows, part.rows.hash(frame, record + 8, idBytes), slot);
     if (before) {
-      before.part.shard.retire(before.slot, sequence);
+      retire(before.part.shard, before.slot, sequence);
       replaced++;
       if (!isSamePart) gone.push(before);
     }
   }
   collection.publish(sequence);
-  for (const { part, position } of gone) part.rows.remove(position);
+  for (const { part, position } of gone) removeId(part.rows, position);
   return replaced;
 }
 
@@ -222,10 +231,10 @@ async function remove(
     if (row > 0 && row % SLICE_ROWS === 0) await collection.thread.pause();
     const place = locate(collection, frame, records[row * 3]! + 8, records[row * 3 + 1]!);
     if (!place) continue;
-    place.part.shard.retire(place.slot, sequence);
+    retire(place.part.shard, place.slot, sequence);
     gone.push(place);
   }
   collection.publish(sequence);
-  for (const { part, position } of gone) part.rows.remove(position);
+  for (const { part, position } of gone) removeId(part.rows, position);
   return gone.length;
 }

@@ -3,6 +3,7 @@
  * what waits to be linked, what calibrates, what was answered under a key, and the walk through all
  * rows. Reading is there and here; only changes.ts, on the writer's thread, alters anything.
  */
+import { unrepaired, written } from "../engine/linking.ts";
 import { Calibrator } from "./calibrator.ts";
 import type {
   CollectionView,
@@ -19,6 +20,7 @@ import { scroll } from "./scroll.ts";
 import { workOf } from "./search.ts";
 import { Searchable } from "./searchable.ts";
 
+export { publish, retire, stagedVector, takeFreed, takeSlot } from "../engine/writing.ts";
 export {
   type CollectionParts,
   type Part,
@@ -53,14 +55,14 @@ export class Collection extends Searchable implements CollectionView {
     let rows = 0;
     for (const { shard } of this.parts) {
       const allowed = Math.max(UNREPAIRED_MIN, shard.slotsUsed / UNREPAIRED_SHARE);
-      rows += Math.max(0, shard.unrepaired - allowed);
+      rows += Math.max(0, unrepaired(shard) - allowed);
     }
     return rows;
   }
 
   /** Rows written and rows removed since the beginning. */
   get changes(): number {
-    return this.parts.reduce((sum, { shard }) => sum + 2 * shard.written - shard.live, 0);
+    return this.parts.reduce((sum, { shard }) => sum + 2 * written(shard) - shard.live, 0);
   }
 
   admit(rows: number): void {

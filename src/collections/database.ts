@@ -16,6 +16,8 @@ export interface CollectionSettings {
   readonly dimensions: number;
   readonly metric: Metric;
   readonly quantization: "sq8" | "none";
+  /** Where float32 rows live; left out, in memory. With `none` there are codes alone. */
+  readonly vectors?: "memory" | "none";
   readonly m: number;
   readonly efConstruction: number;
   readonly efSearch: number;
@@ -78,6 +80,8 @@ export interface Explanation {
   readonly matching: number;
   readonly ef: number;
   readonly distancesComputed: number;
+  /** Distances are to what codes stand for, not to the rows as they were sent. */
+  readonly approximate?: true;
   /** When a recall was asked for. */
   readonly recall?: RecallEstimate;
   /** Rows whose JSON had to be read, and for which paths; left out when there were none. */

@@ -54,6 +54,8 @@ export interface Surroundings {
 /** Bytes that a shard has in the image. */
 export interface ShardSizes {
   readonly vectors: number;
+  /** How many slots it used. */
+  readonly slots: number;
   /** Of ids and metadata. */
   readonly records: number;
   /** Of the columns' lanes. */
@@ -86,6 +88,7 @@ export async function loadImage(image: OpenedImage, around: Surroundings): Promi
     const reserve = around.reserve ?? (() => fullMemories(variant));
     const sizes = {
       vectors: regionBytes(image, `${prefix}vectors`),
+      slots: regionBytes(image, `${prefix}records`) / 4,
       records: regionBytes(image, `${prefix}heap`),
       lanes: regionBytes(image, `${prefix}lanes`),
     };

@@ -31,7 +31,7 @@ export const FREE_BYTES = 112 / 8;
 
 export class Records {
   protected readonly bytes: Uint8Array;
-  protected readonly words: Uint32Array;
+  readonly words: Uint32Array;
   readonly #counts: Float64Array;
   readonly #records: number;
   readonly #heap: number;
@@ -65,7 +65,7 @@ export class Records {
   }
 
   /** Writer only: an image that is being taken has to copy these bytes (again). */
-  protected mark(address: number, bytes: number): void {
+  mark(address: number, bytes: number): void {
     const map = this.words[DIRTY_NOW]!;
     const last = (address + bytes - 1) >>> DIRTY_SHIFT;
     for (let at = address >>> DIRTY_SHIFT; at <= last; at++) this.bytes[map + at] = 1;

@@ -1,6 +1,6 @@
 /**
  * Ids and metadata of one shard, in a shared memory of their own beside the vectors. The writer
- * alone changes it; readers on any thread look things up in place and take no lock.
+ * alone changes it (indexing.ts); readers on any thread look things up in place and take no lock.
  *
  * A row's *record* is kept exactly as its frame brought it (storage/frame.ts draws it). An id's
  * *position* is its place in the id table: it survives updates, which only turn it to another slot.
@@ -38,13 +38,14 @@ export const POSITIONS_USED = 19;
 export const POSITION_FREE = 20;
 export const IDS_LIVE = 21;
 
-const INDEX_BITS_MIN = 10;
-const REMOVED = 1;
+export const INDEX_BITS_MIN = 10;
+export const REMOVED = 1;
 /** An index is renewed when this share of it is taken, removed places included. */
-const INDEX_LOAD = 0.7;
+export const INDEX_LOAD = 0.7;
 
 export class Rows extends Records {
-  readonly #table: number;
+  /** Where the id table begins, in words. */
+  readonly table: number;
 
   /** Lays out an untouched memory for `capacity` rows. */
   static format(memory: WebAssembly.Memory, capacity: number, seed: number): void {
@@ -74,7 +75,7 @@ export class Rows extends Records {
 
   constructor(memory: WebAssembly.Memory) {
     super(memory);
-    this.#table = this.words[TABLE]! >>> 2;
+    this.table = this.words[TABLE]! >>> 2;
   }
 
   hash(id: Uint8Array, start = 0, length = id.length): number {
@@ -98,7 +99,7 @@ export class Rows extends Records {
 
   /** The slot at a position; NO_SLOT where the id is gone. */
   slotAt(position: number): number {
-    return Atomics.load(this.words, this.#table + position * 2);
+    return Atomics.load(this.words, this.table + position * 2);
   }
 
   /** The position of an id, or -1. */
@@ -106,14 +107,14 @@ export class Rows extends Records {
     const words = this.words;
     for (;;) {
       const index = Atomics.load(words, INDEX);
-      const base = this.#indexBase(index);
+      const base = this.indexBase(index);
       const mask = maskOf(index);
       for (let at = hash & mask, probes = 0; probes <= mask; at = (at + 1) & mask, probes++) {
         const entry = Atomics.load(words, base + at);
         if (entry === 0) break;
         if (entry === REMOVED) continue;
         const position = entry - 2;
-        if (words[this.#table + position * 2 + 1] !== hash) continue;
+        if (words[this.table + position * 2 + 1] !== hash) continue;
         if (this.holds(this.slotAt(position), id, start, length)) return position;
       }
       if (Atomics.load(words, INDEX) === index) return -1;
@@ -142,7 +143,7 @@ export class Rows extends Records {
   /** Of the ids whose place would be `home` if nobody stood there. */
   #findHome(index: number, home: number, low: number, bits: number, into: number[]): void {
     const words = this.words;
-    const base = this.#indexBase(index);
+    const base = this.indexBase(index);
     const mask = maskOf(index);
     const ending = (0xffff_ffff >>> (32 - bits)) | mask;
     const wanted = ((low & (0xffff_ffff >>> (32 - bits))) | home) >>> 0;
@@ -151,99 +152,18 @@ export class Rows extends Records {
       if (entry === 0) return;
       if (entry === REMOVED) continue;
       const position = entry - 2;
-      if ((words[this.#table + position * 2 + 1]! & ending) >>> 0 === wanted) into.push(position);
+      if ((words[this.table + position * 2 + 1]! & ending) >>> 0 === wanted) into.push(position);
     }
   }
 
   /** The hash of the id at a position, as long as the id is there. */
   hashAt(position: number): number {
-    return this.words[this.#table + position * 2 + 1]!;
+    return this.words[this.table + position * 2 + 1]!;
   }
 
-  #indexBase(index: number): number {
+  /** Where the index begins that a value of the word INDEX names, in words. */
+  indexBase(index: number): number {
     return this.words[index & 1 ? INDEX_B : INDEX_A]! >>> 2;
-  }
-
-  /** Writer only: a new id for a slot whose record is stored. */
-  insert(hash: number, slot: number): void {
-    const words = this.words;
-    let position = words[POSITION_FREE]!;
-    if (position === NO_SLOT) {
-      position = words[POSITIONS_USED]!;
-      this.#place(position, hash, slot);
-      Atomics.store(words, POSITIONS_USED, position + 1);
-    } else {
-      words[POSITION_FREE] = words[this.#table + position * 2 + 1]!;
-      this.#place(position, hash, slot);
-    }
-    words[IDS_LIVE]!++;
-    const index = words[INDEX]!;
-    if (words[INDEX_FILLED]! + 1 > INDEX_LOAD * (maskOf(index) + 1)) this.#renewIndex(position);
-    else this.#enter(index, position, hash);
-  }
-
-  #place(position: number, hash: number, slot: number): void {
-    this.words[this.#table + position * 2 + 1] = hash;
-    Atomics.store(this.words, this.#table + position * 2, slot);
-    this.mark((this.#table + position * 2) * 4, 8);
-  }
-
-  #enter(index: number, position: number, hash: number): void {
-    const words = this.words;
-    const base = this.#indexBase(index);
-    const mask = maskOf(index);
-    let at = hash & mask;
-    while (words[base + at]! > REMOVED) at = (at + 1) & mask;
-    if (words[base + at] === 0) words[INDEX_FILLED]!++;
-    Atomics.store(words, base + at, position + 2);
-    this.mark((base + at) * 4, 4);
-  }
-
-  /** Writes the live positions into the other region, with room to grow, and makes it current. */
-  #renewIndex(extra: number): void {
-    const words = this.words;
-    const before = words[INDEX]!;
-    const live = words[IDS_LIVE]!;
-    let bits = INDEX_BITS_MIN;
-    while (2 ** bits * INDEX_LOAD < live * 1.5) bits++;
-    bits = Math.min(bits, words[INDEX_BITS_MAX]!);
-    // A reader on the way through the one before last must not take this one for it.
-    const count = ((before >>> 6) + 1) << 6;
-    const index = (count | (bits << 1) | ((before & 1) ^ 1)) >>> 0;
-    const base = this.#indexBase(index);
-    words.fill(0, base, base + 2 ** bits);
-    this.mark(base * 4, 4 * 2 ** bits);
-    words[INDEX_FILLED] = 0;
-    words[INDEX_TOUCHED] = Math.max(words[INDEX_TOUCHED]!, 2 ** bits + 2 ** bitsOf(before));
-    const used = Math.max(words[POSITIONS_USED]!, extra + 1);
-    for (let position = 0; position < used; position++) {
-      if (this.slotAt(position) !== NO_SLOT) {
-        this.#enter(index, position, words[this.#table + position * 2 + 1]!);
-      }
-    }
-    Atomics.store(words, INDEX, index);
-  }
-
-  /** Writer only: an id's row has moved to another slot. */
-  turn(position: number, slot: number): void {
-    Atomics.store(this.words, this.#table + position * 2, slot);
-    this.mark((this.#table + position * 2) * 4, 8);
-  }
-
-  /** Writer only: an id is gone; its position may be given to another one. */
-  remove(position: number): void {
-    const words = this.words;
-    const index = words[INDEX]!;
-    const base = this.#indexBase(index);
-    const mask = maskOf(index);
-    let at = words[this.#table + position * 2 + 1]! & mask;
-    while (words[base + at] !== position + 2) at = (at + 1) & mask;
-    Atomics.store(words, base + at, REMOVED);
-    this.mark((base + at) * 4, 4);
-    this.turn(position, NO_SLOT);
-    words[this.#table + position * 2 + 1] = words[POSITION_FREE]!;
-    words[POSITION_FREE] = position;
-    words[IDS_LIVE]!--;
   }
 
   /** Bytes of the memory that rows have touched, by part. */
@@ -256,7 +176,8 @@ export class Rows extends Records {
 
 /** Of the word INDEX: the current index has so many places, as a power of two. */
 export const bitsOf = (index: number) => (index >>> 1) & 31;
-const maskOf = (index: number) => 2 ** bitsOf(index) - 1;
+/** Of the same word: the bits of a hash that say where an id's place begins. */
+export const maskOf = (index: number) => 2 ** bitsOf(index) - 1;
 
 function align(value: number): number {
   return Math.ceil(value / 4096) * 4096;

@@ -106,6 +106,7 @@ async function searchAt(
     matching,
     ef: course.plan.ef,
     distancesComputed: course.distances,
+    ...(collection.settings.vectors === "none" && { approximate: true as const }),
     ...(aim && { recall: isExact ? exactly(aim.estimate.target) : aim.estimate }),
     ...(matched?.unsure && { unsure: matched.unsure, unread: matched.unread }),
   };

@@ -193,6 +193,6 @@ export function shardSettings(
   workers: number,
   capacityMax: number,
 ): ShardSettings {
-  const { dimensions, metric, quantization, m } = settings;
-  return { dimensions, metric, quantization, m, workers, capacityMax };
+  const { dimensions, metric, quantization, vectors, m } = settings;
+  return { dimensions, metric, quantization, vectors, m, workers, capacityMax };
 }

@@ -1,5 +1,11 @@
 /** A collection's settings: compared, and read back from what a file states. */
-import { DIMENSIONS_MAX, EF_MAX, M_MAX, M_MIN } from "../../assembly/layout.ts";
+import {
+  CODE_DIMENSIONS_MIN,
+  DIMENSIONS_MAX,
+  EF_MAX,
+  M_MAX,
+  M_MIN,
+} from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
 import type { CollectionSettings } from "./database.ts";
 import { checkSchema } from "./schema.ts";
@@ -24,6 +30,9 @@ export function describeDifference(
   const differences = SETTING_NAMES.filter((name) => present[name] !== wanted[name]).map(
     (name) => `${name} ${present[name]}, not ${wanted[name]}`,
   );
+  if (keepingOf(present) !== keepingOf(wanted)) {
+    differences.push(`vectors ${keepingOf(present)}, not ${keepingOf(wanted)}`);
+  }
   if (schemaOf(present) !== schemaOf(wanted)) differences.push("another schema");
   if (quotaOf(present) !== quotaOf(wanted)) differences.push("another quota");
   return differences.join("; ");
@@ -33,7 +42,24 @@ export function describeDifference(
 const schemaOf = ({ schema }: CollectionSettings) => JSON.stringify(schema ?? {});
 
 const quotaOf = ({ quota: { vectors, bytes } = {} }: CollectionSettings) => `${vectors} ${bytes}`;
-const othersOf = (settings: CollectionSettings) => `${schemaOf(settings)} ${quotaOf(settings)}`;
+const keepingOf = ({ vectors = "memory" }: CollectionSettings) => vectors;
+const othersOf = (settings: CollectionSettings) =>
+  `${keepingOf(settings)} ${schemaOf(settings)} ${quotaOf(settings)}`;
+
+function hasCodes({ quantization, dimensions }: Partial<CollectionSettings>): boolean {
+  return quantization === "sq8" && dimensions! >= CODE_DIMENSIONS_MIN;
+}
+
+/** Throws INVALID_REQUEST where there would be no codes to keep in place of float32. */
+export function checkKeeping(settings: CollectionSettings): void {
+  const { vectors, quantization, dimensions } = settings;
+  if (vectors !== "none" || hasCodes(settings)) return;
+  const message =
+    `"none" keeps codes alone: expected quantization "sq8" and ${CODE_DIMENSIONS_MIN} ` +
+    `dimensions or more, got ${JSON.stringify(quantization)} and ${dimensions}`;
+  const errors = [{ pointer: "/vectors", message }];
+  throw new OmenError("INVALID_REQUEST", `/vectors: ${message}`, { errors });
+}
 
 const isWhole = (min: number, max: number) => (value: unknown) =>
   Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
@@ -59,7 +85,15 @@ export function readSettings(stated: unknown, file: string): CollectionSettings 
     if (!RULES[name](value)) throw refuse(`the setting ${name} cannot be ${JSON.stringify(value)}`);
     settings[name] = value;
   }
-  const { schema, quota } = stated;
+  const { vectors, schema, quota, ...others } = stated;
+  // A setting of a build to come must not pass unseen.
+  const stranger = Object.keys(others).find((name) => !Object.hasOwn(RULES, name));
+  if (stranger !== undefined) throw refuse(`no setting is called ${JSON.stringify(stranger)}`);
+  if (vectors !== undefined) {
+    const isKept = vectors === "memory" || (vectors === "none" && hasCodes(settings));
+    if (!isKept) throw refuse(`the setting vectors cannot be ${JSON.stringify(vectors)}`);
+    settings.vectors = vectors;
+  }
   if (schema !== undefined) {
     if (!isPlain(schema)) throw refuse(`a schema cannot be ${JSON.stringify(schema)}`);
     try {

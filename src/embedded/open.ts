@@ -15,6 +15,7 @@ import type {
   Metric,
 } from "../client/types.ts";
 import type * as inner from "../collections/database.ts";
+import { checkKeeping } from "../collections/settings.ts";
 import { type Config, readConfig } from "../config.ts";
 import { OmenError } from "../errors.ts";
 import { loadEngine } from "../threads/engineFiles.ts";
@@ -107,6 +108,7 @@ export class OpenDatabase {
     const { dimensions, metric, quantization, m, efConstruction, efSearch } = view.settings;
     return {
       ...{ name, dimensions, metric, quantization, m },
+      vectors: view.settings.vectors ?? "memory",
       ...{ ef_construction: efConstruction, ef_search: efSearch },
       stats: await this.collection(name).stats(),
     };
@@ -175,14 +177,20 @@ function settingsOf(settings: CollectionSettings, metric: Metric): inner.Collect
   if (!["l2", "cosine", "dot"].includes(chosen)) {
     throw new OmenError("INVALID_REQUEST", `metric: expected l2, cosine or dot, got ${chosen}`);
   }
-  const { quantization = "sq8", schema } = settings;
-  return {
+  const { quantization = "sq8", schema, vectors = "memory" } = settings;
+  if (!["memory", "none"].includes(vectors)) {
+    throw new OmenError("INVALID_REQUEST", `vectors: expected memory or none, got ${vectors}`);
+  }
+  const wanted = {
     dimensions,
     metric: chosen,
     quantization,
     m,
     efConstruction: ef_construction,
     efSearch: ef_search,
+    ...(vectors === "none" && { vectors }),
     ...(schema === undefined ? {} : { schema }),
   };
+  checkKeeping(wanted);
+  return wanted;
 }

@@ -1,6 +1,7 @@
 /**
- * Asks assembly/graph/bounds.ts what must hold of a shard that comes from a file, a slice at a
- * time, and keeps what was learned of its slots on the way.
+ * What must hold of a shard that comes from a file: of its header first, then of all that is
+ * followed (assembly/graph/bounds.ts), a slice at a time. What is learned of its slots on the way
+ * is kept.
  */
 import * as L from "../../assembly/layout.ts";
 import { nameFault } from "./graphFault.ts";
@@ -16,20 +17,70 @@ export interface Slots {
   readonly living: Uint8Array;
 }
 
-export async function checkShard(
+/**
+ * Where a repair goes on, by the phase (assembly/graph/repair.ts) it was in: walks and bitmaps of
+ * the process that was are gone, so a sweep begins anew, and so does the look for lost rows.
+ */
+export const RESUMED = [0, 1, 2, 2, 5, 5, 6, 6, 6, 6];
+
+export function checkCounters(
+  stated: Uint32Array,
+  upperCapacity: number,
+  used: number,
+  damage: (message: string) => Error,
+): void {
+  const at = (offset: number) => stated[offset >>> 2]!;
+  const upper = Math.min(at(L.HEADER_UPPER_USED), at(L.HEADER_UPPER_CAPACITY));
+  if (upper > upperCapacity) throw damage(`${upper} upper lists, ${upperCapacity} fit here`);
+  stated[L.HEADER_UPPER_USED >>> 2] = upper;
+  if (at(L.HEADER_REPAIR_PHASE) >= RESUMED.length)
+    throw damage("no phase of repair has its number");
+  if (at(L.HEADER_REENCODE_NEXT) > used + 1) throw damage("codes move beyond the rows");
+  for (const book of [L.HEADER_CODEBOOK_A, L.HEADER_CODEBOOK_B]) checkBook(stated, book, damage);
+}
+
+/** A range is finite, and cells and their levels are values of a code. */
+function checkBook(stated: Uint32Array, book: number, damage: (message: string) => Error): void {
+  const floats = new Float32Array(stated.buffer);
+  const parts = [L.CODEBOOK_LOW, L.CODEBOOK_SCALE, L.CODEBOOK_INVERSE];
+  if (!parts.every((offset) => Number.isFinite(floats[(book + offset) >>> 2]))) {
+    throw damage("a range of codes is not finite");
+  }
+  const bytes = new Uint8Array(stated.buffer);
+  for (const table of [L.CODEBOOK_STARTS, L.CODEBOOK_LEVELS]) {
+    const cells = bytes.subarray(book + table, book + table + L.CELLS);
+    if (cells.some((value) => value >= L.CODE_VALUES)) throw damage("a cell is outside the codes");
+    const mask = bytes.subarray(book + table + L.CELLS, book + table + 2 * L.CELLS);
+    if (mask.some((value) => value !== L.CELLS - 1 && value !== 0)) {
+      throw damage("the mask behind a table is another");
+    }
+  }
+}
+
+export function refuseFault(
   { engine, worker }: Shard,
+  words: Uint32Array,
+  fault: number,
+  damage: (message: string) => Error,
+): void {
+  if (fault === L.FAULT_NONE) return;
+  const area = engine.workerBase(worker) >>> 0;
+  const own = (offset: number) => words[(area + offset) >>> 2]!;
+  const where = `slot ${own(L.WORKER_FAULT_SLOT)}, value ${own(L.WORKER_FAULT_VALUE)}`;
+  throw damage(`${nameFault(fault)} (${where})`);
+}
+
+export async function checkShard(
+  shard: Shard,
   words: Uint32Array,
   sequence: number,
   pause: () => Promise<void>,
   damage: (message: string) => Error,
 ): Promise<void> {
+  const { engine, worker } = shard;
   const area = engine.workerBase(worker) >>> 0;
   const own = (offset: number) => words[(area + offset) >>> 2]!;
-  const refuse = (fault: number) => {
-    if (fault === L.FAULT_NONE) return;
-    const where = `slot ${own(L.WORKER_FAULT_SLOT)}, value ${own(L.WORKER_FAULT_VALUE)}`;
-    throw damage(`${nameFault(fault)} (${where})`);
-  };
+  const refuse = (fault: number) => refuseFault(shard, words, fault, damage);
   const used = words[L.HEADER_SLOTS_USED >>> 2]!;
   let [live, free, confirmed, dead] = [0, 0, 0, 0];
   for (let slot = 0; slot < used; slot += SLICE_ROWS) {

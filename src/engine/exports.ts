@@ -11,12 +11,16 @@ export interface EngineExports extends DeskExports {
     metric: number,
     m: number,
     quantization: number,
+    keep: number,
     workers: number,
     capacityMax: number,
     memoryBytes: number,
   ): number;
   workerBase(worker: number): number;
-  vectorAddress(slot: number): number;
+  vectorAddress(worker: number, slot: number): number;
+  stagedVector(slot: number): number;
+  baysLeft(): number;
+  emptyBays(worker: number): void;
   headAddress(slot: number): number;
   slotsLeft(): number;
   takeSlot(): number;
@@ -32,6 +36,7 @@ export interface EngineExports extends DeskExports {
   refine(worker: number, count: number, ef: number): number;
   needsLearning(): number;
   tryMaintenance(): number;
+  awaitMaintenance(): void;
   endMaintenance(): void;
   learn(worker: number): void;
   isReencoding(): number;
@@ -102,6 +107,7 @@ export interface EngineExports extends DeskExports {
   pinColumn(parent: number, bytes: number, kind: number): number;
   findText(text: number, bytes: number): number;
   runColumns(worker: number, from: number, to: number): number;
+  checkBays(worker: number): number;
   checkRows(worker: number, from: number, to: number, sequence: number): number;
   checkState(worker: number, free: number): number;
   soundBytes(pointer: number, bytes: number): number;

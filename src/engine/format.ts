@@ -4,12 +4,15 @@ import { OmenError } from "../errors.ts";
 import { instantiate, type Variant } from "./variant.ts";
 
 const METRICS = { l2: L.METRIC_L2, cosine: L.METRIC_COSINE, dot: L.METRIC_DOT } as const;
+const KEEPS = { memory: L.KEEP_ALL, none: L.KEEP_ROUGH } as const;
 const QUANTIZATIONS = { none: L.QUANTIZATION_NONE, sq8: L.QUANTIZATION_SQ8 } as const;
 
 export interface ShardSettings {
   readonly dimensions: number;
   readonly metric: keyof typeof METRICS;
   readonly quantization: keyof typeof QUANTIZATIONS;
+  /** Which float32 rows stay: all, or with `none` those that codes cannot hold. */
+  readonly vectors?: keyof typeof KEEPS;
   readonly m: number;
   /** Threads that will ever hold the shard. */
   readonly workers: number;
@@ -28,6 +31,7 @@ export function formatShard(
     METRICS[settings.metric],
     settings.m,
     QUANTIZATIONS[settings.quantization],
+    KEEPS[settings.vectors ?? "memory"],
     settings.workers,
     settings.capacityMax,
     memory.buffer.byteLength,

@@ -27,6 +27,7 @@ const FAULTS: Record<number, string> = {
   [L.FAULT_UPPER_TWICE]: "upper lists belong to two rows, or to one and the free ones",
   [L.FAULT_FLAGS]: "a row outside of the graph has links, or its flags are none",
   [L.FAULT_COMPONENT]: "a component of a vector or of its code cannot be",
+  [L.FAULT_BAY]: "a row's float32 lies where it cannot",
 };
 
 export function nameFault(fault: number): string {

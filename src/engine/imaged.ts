@@ -15,6 +15,14 @@ export interface Region {
   readonly version: number;
 }
 
+type Place = (
+  name: string,
+  base: number,
+  bytes: number,
+  linked?: boolean,
+  version?: number,
+) => Region;
+
 /** A small part that is copied as it is, when everything stands still. */
 export interface Part {
   readonly name: string;
@@ -61,7 +69,7 @@ export class ImagedShard implements Imaged {
     const next = this.#header(L.HEADER_REENCODE_NEXT);
     const codes = this.#header(L.HEADER_GENERATION) * 2 ** 32 + next;
     return [
-      place("vectors", L.HEADER_VECTORS_BASE, stride(L.HEADER_VECTOR_STRIDE)),
+      ...this.#vectors(used, codes, place),
       place("codes", L.HEADER_CODES_BASE, stride(L.HEADER_CODE_STRIDE), false, codes),
       place(
         "fines",
@@ -74,6 +82,19 @@ export class ImagedShard implements Imaged {
       place("doomed", L.HEADER_DOOMED_BASE, (used + 7) >>> 3, true),
       place("rows", L.HEADER_ROWS_BASE, stride(L.HEADER_ROW_STRIDE), true),
       place("upper", L.HEADER_UPPER_BASE, upperUnits(this.#words) * this.#upperStride, true),
+    ];
+  }
+
+  /** Where float32 is not kept, bays and what lies in them change as codes do. */
+  #vectors(used: number, codes: number, place: Place): Region[] {
+    const stride = this.#header(L.HEADER_VECTOR_STRIDE);
+    if (this.#header(L.HEADER_KEEP) === L.KEEP_ALL) {
+      return [place("vectors", L.HEADER_VECTORS_BASE, used * stride)];
+    }
+    const bays = this.#header(L.HEADER_BAYS_USED);
+    return [
+      place("vectors", L.HEADER_VECTORS_BASE, bays * stride, false, codes),
+      place("bays", L.HEADER_BAYS_BASE, used * 4, false, codes),
     ];
   }
 

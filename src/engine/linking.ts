@@ -3,6 +3,8 @@
  * graph around dead rows, and put waiting rows into it, a slice at a time. The longer the tail, the
  * more hastily rows are linked.
  */
+import * as L from "../../assembly/layout.ts";
+import { address } from "./exports.ts";
 import type { Shard } from "./shard.ts";
 
 /**
@@ -54,10 +56,11 @@ export function tend(
   published: number,
   now = Date.now(),
 ): Tended {
-  const { engine, unrepaired } = shard;
-  if (unrepaired > 0) engine.forget(published);
+  const { engine } = shard;
+  const waiting = unrepaired(shard);
+  if (waiting > 0) engine.forget(published);
   const repaired = REPAIR[engine.repair(shard.worker, rows, now % 2 ** 32)]!;
-  const isHeavy = unrepaired > Math.max(DEAD_MIN, shard.slotsUsed / DEAD_SHARE_MAX);
+  const isHeavy = waiting > Math.max(DEAD_MIN, shard.slotsUsed / DEAD_SHARE_MAX);
   if (isHeavy && repaired !== "idle") return repaired;
   if (linkSlice(shard, rows, efConstruction)) return "busy";
   if (repaired !== "idle") return repaired;
@@ -78,4 +81,28 @@ function maintain(shard: Shard): boolean {
     engine.endMaintenance();
   }
   return true;
+}
+
+/** Whether no row waits to be linked, linked better, repaired around, or found reachable. */
+export function isSettled(shard: Shard): boolean {
+  const word = (offset: number) => wordOf(shard, offset);
+  if (shard.tail > 0 || unrepaired(shard) > 0) return false;
+  if (word(L.HEADER_REPAIR_PHASE) !== 0) return false;
+  if ((word(L.HEADER_VISITS_OWED) | 0) > 0) return false;
+  if (word(L.HEADER_HASTY) !== word(L.HEADER_HASTY_DONE)) return false;
+  return word(L.HEADER_REACHED_TAIL) === word(L.HEADER_TAIL_HEAD);
+}
+
+/** Dead rows that the graph still has to be repaired around. */
+export function unrepaired({ engine }: Shard): number {
+  return address(engine.unrepaired());
+}
+
+/** Rows ever written, modulo 2^32. */
+export function written(shard: Shard): number {
+  return wordOf(shard, L.HEADER_TAIL_END);
+}
+
+function wordOf({ memory }: Shard, offset: number): number {
+  return Atomics.load(new Uint32Array(memory.buffer, offset, 1), 0);
 }

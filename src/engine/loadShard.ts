@@ -7,7 +7,14 @@
  */
 import * as L from "../../assembly/layout.ts";
 import { OmenError } from "../errors.ts";
-import { checkShard, type Slots, takeSlots } from "./checkShard.ts";
+import {
+  checkCounters,
+  checkShard,
+  RESUMED,
+  refuseFault,
+  type Slots,
+  takeSlots,
+} from "./checkShard.ts";
 import { address } from "./exports.ts";
 import { formatShard, type ShardSettings } from "./format.ts";
 import { nameFault } from "./graphFault.ts";
@@ -23,7 +30,7 @@ const END = L.HEADER_END >>> 2;
 const SAME = [
   ...[L.HEADER_MAGIC, L.HEADER_VERSION, L.HEADER_DIMENSIONS, L.HEADER_METRIC, L.HEADER_M],
   ...[L.HEADER_QUANTIZATION, L.HEADER_CODE_BYTES, L.HEADER_CODE_STRIDE, L.HEADER_ROW_STRIDE],
-  ...[L.HEADER_VECTOR_STRIDE, L.HEADER_UPPER_STRIDE],
+  ...[L.HEADER_VECTOR_STRIDE, L.HEADER_UPPER_STRIDE, L.HEADER_KEEP],
 ];
 const CODEBOOK_WORDS = L.CODEBOOK_BYTES / 4;
 const UPPER_FREE_WORDS = 8;
@@ -34,16 +41,11 @@ const KEPT = [
   ...[L.HEADER_UPPER_USED, L.HEADER_GENERATION, L.HEADER_IRREGULAR, L.HEADER_CODES_EPOCH],
   ...[L.HEADER_ROUGH_SEEN, L.HEADER_REENCODE_NEXT, L.HEADER_LEARNED_AT],
   ...[L.HEADER_DOOMED, L.HEADER_CONFIRMED, L.HEADER_PASSES, L.HEADER_TAIL_END],
-  ...[L.HEADER_SPREAD, L.HEADER_VISITS_OWED, L.HEADER_VISIT_NEXT],
+  ...[L.HEADER_SPREAD, L.HEADER_VISITS_OWED, L.HEADER_VISIT_NEXT, L.HEADER_BAYS_USED],
   ...wordsFrom(L.HEADER_CODEBOOK_A, CODEBOOK_WORDS),
   ...wordsFrom(L.HEADER_CODEBOOK_B, CODEBOOK_WORDS),
   ...wordsFrom(L.HEADER_UPPER_FREE, UPPER_FREE_WORDS),
 ];
-/**
- * Where a repair goes on, by the phase (assembly/graph/repair.ts) it was in: walks and bitmaps of
- * the process that was are gone, so a sweep begins anew, and so does the look for lost rows.
- */
-const RESUMED = [0, 1, 2, 2, 5, 5, 6, 6, 6, 6];
 /** No sweep is under way, as repair.ts says it. */
 const SWEEP_OVER = 0xffff0000;
 
@@ -77,16 +79,22 @@ export async function loadShard(
   const damage = (message: string) => sections.damage(`${prefix}header`, message);
   if (stated.length * 4 !== L.HEADER_BYTES) throw damage("a header of another length");
   const used = stated[L.HEADER_SLOTS_USED >>> 2]!;
-  if (used > L.NO_SLOT) throw damage(`no shard has ${used} rows`);
+  const bays = stated[L.HEADER_BAYS_USED >>> 2]!;
+  if (used > L.NO_SLOT || bays > used + L.BAYS_RESERVED) {
+    throw damage(`no shard has ${used} rows, ${bays} bays`);
+  }
   const capacityMax = Math.max(settings.capacityMax, used);
-  const capacity = formatShard(variant, memory, { ...settings, capacityMax });
-  if (used > capacity) throw damage(`${used} rows, ${capacity} fit a memory here`);
   const words = new Uint32Array(memory.buffer);
+  // The layout makes room for them, however few rows are to come.
+  words[L.HEADER_BAYS >>> 2] = bays;
+  const capacity = formatShard(variant, memory, { ...settings, capacityMax });
   const version = stated[L.HEADER_VERSION >>> 2]!;
-  if (stated[0] === L.LAYOUT_MAGIC && version !== L.LAYOUT_VERSION) {
-    const opens = `this build opens ${L.LAYOUT_VERSION}`;
+  const opened = words[L.HEADER_VERSION >>> 2]!;
+  if (stated[0] === L.LAYOUT_MAGIC && version !== opened) {
+    const opens = `this build opens ${opened}`;
     throw new OmenError("UNSUPPORTED_FORMAT", `a shard of version ${version}, ${opens}`);
   }
+  if (used > capacity) throw damage(`${used} rows, ${capacity} fit a memory here`);
   for (const offset of SAME) {
     if (stated[offset >>> 2] === words[offset >>> 2]) continue;
     throw damage(
@@ -111,12 +119,15 @@ export async function loadShard(
   });
   await together([
     headsRead.then(async () => {
-      const vectors = leavesVectors ? undefined : parts.vectors(pause);
-      await together([parts.codes(), vectors ?? Promise.resolve()]);
+      const vectors = () => (leavesVectors ? undefined : parts.vectors(used, pause));
+      const kept = shard.isShedding ? parts.bays(bays, pause) : vectors();
+      await together([parts.codes(), kept ?? Promise.resolve()]);
     }),
     slots,
     beside?.(shard, slots) ?? Promise.resolve(),
   ]);
+  if (shard.isShedding)
+    refuseFault(shard, words, shard.engine.checkBays(0), parts.damageOf("bays"));
   return shard;
 }
 
@@ -171,8 +182,16 @@ class Parts {
     ]);
   }
 
+  /** Float32 of the rows that have it, and who has it. */
+  async bays(count: number, pause: () => Promise<void>): Promise<void> {
+    await together([
+      this.vectors(count, pause),
+      this.#region("bays", L.HEADER_BAYS_BASE, this.#used * 4),
+    ]);
+  }
+
   /** Each component is tried while its chunk is still in a cache. */
-  async vectors(pause: () => Promise<void>): Promise<void> {
+  async vectors(count: number, pause: () => Promise<void>): Promise<void> {
     const { engine } = this.#shard;
     const stride = this.#at(L.HEADER_VECTOR_STRIDE);
     const base = this.#at(L.HEADER_VECTORS_BASE);
@@ -186,7 +205,7 @@ class Parts {
       look(bytes);
       return sum!(bytes);
     };
-    const total = this.#used * stride;
+    const total = count * stride;
     await this.#region("vectors", L.HEADER_VECTORS_BASE, total, sum && lookAndSum);
     for (let from = 0; sum === undefined && from < total; from += SLICE_BYTES) {
       look(this.#bytes.subarray(base + from, base + Math.min(from + SLICE_BYTES, total)));
@@ -194,7 +213,8 @@ class Parts {
     }
     if (wrong === Number.POSITIVE_INFINITY) return;
     const slot = Math.floor(wrong / stride);
-    throw this.damageOf("vectors")(`${nameFault(L.FAULT_COMPONENT)} (slot ${slot})`);
+    const place = this.#shard.isShedding ? "bay" : "slot";
+    throw this.damageOf("vectors")(`${nameFault(L.FAULT_COMPONENT)} (${place} ${slot})`);
   }
 
   /** All that tells which rows there are and how they are linked. */
@@ -229,39 +249,5 @@ class Parts {
     // Rows to come would be born with such a bit, and be given away while they live.
     if (used % 8 === 0 || this.#bytes[this.#at(base) + (used >>> 3)]! >>> (used % 8) === 0) return;
     throw this.damageOf(name)("it has bits of rows that are not there");
-  }
-}
-
-function checkCounters(
-  stated: Uint32Array,
-  upperCapacity: number,
-  used: number,
-  damage: (message: string) => Error,
-): void {
-  const at = (offset: number) => stated[offset >>> 2]!;
-  const upper = Math.min(at(L.HEADER_UPPER_USED), at(L.HEADER_UPPER_CAPACITY));
-  if (upper > upperCapacity) throw damage(`${upper} upper lists, ${upperCapacity} fit here`);
-  stated[L.HEADER_UPPER_USED >>> 2] = upper;
-  if (at(L.HEADER_REPAIR_PHASE) >= RESUMED.length)
-    throw damage("no phase of repair has its number");
-  if (at(L.HEADER_REENCODE_NEXT) > used + 1) throw damage("codes move beyond the rows");
-  for (const book of [L.HEADER_CODEBOOK_A, L.HEADER_CODEBOOK_B]) checkBook(stated, book, damage);
-}
-
-/** A range is finite, and cells and their levels are values of a code. */
-function checkBook(stated: Uint32Array, book: number, damage: (message: string) => Error): void {
-  const floats = new Float32Array(stated.buffer);
-  const parts = [L.CODEBOOK_LOW, L.CODEBOOK_SCALE, L.CODEBOOK_INVERSE];
-  if (!parts.every((offset) => Number.isFinite(floats[(book + offset) >>> 2]))) {
-    throw damage("a range of codes is not finite");
-  }
-  const bytes = new Uint8Array(stated.buffer);
-  for (const table of [L.CODEBOOK_STARTS, L.CODEBOOK_LEVELS]) {
-    const cells = bytes.subarray(book + table, book + table + L.CELLS);
-    if (cells.some((value) => value >= L.CODE_VALUES)) throw damage("a cell is outside the codes");
-    const mask = bytes.subarray(book + table + L.CELLS, book + table + 2 * L.CELLS);
-    if (mask.some((value) => value !== L.CELLS - 1 && value !== 0)) {
-      throw damage("the mask behind a table is another");
-    }
   }
 }

@@ -32,6 +32,8 @@ export class Shard {
   readonly #results: number;
   readonly #vectorsBase: number;
   readonly #vectorStride: number;
+  /** Only rows that codes cannot hold keep their float32 (assembly/bays.ts). */
+  readonly isShedding: boolean;
   /** The bitmap that lies in the worker's area now. */
   #held: { bytes?: Uint8Array; version: number } = { version: 0 };
 
@@ -50,6 +52,7 @@ export class Shard {
     this.capacity = this.#header(L.HEADER_CAPACITY);
     this.#vectorsBase = this.#header(L.HEADER_VECTORS_BASE);
     this.#vectorStride = this.#header(L.HEADER_VECTOR_STRIDE);
+    this.isShedding = this.#header(L.HEADER_KEEP) !== L.KEEP_ALL;
     this.#area = address(this.engine.workerBase(worker));
     const query = this.#u32[(this.#area + L.WORKER_QUERY) >>> 2]!;
     this.#query = this.#f32.subarray(query >>> 2, (query >>> 2) + this.dimensions);
@@ -86,10 +89,15 @@ export class Shard {
     return address(this.engine.tailLength());
   }
 
-  /** A view of the row's vector in place. */
+  /**
+   * A view of the row's vector in place; where float32 is not kept, of what its code stands for,
+   * until this thread's next call.
+   */
   vector(slot: number): Float32Array {
-    const start = (this.#vectorsBase + slot * this.#vectorStride) >>> 2;
-    return this.#f32.subarray(start, start + this.dimensions);
+    const at = this.isShedding
+      ? address(this.engine.vectorAddress(this.worker, slot))
+      : this.#vectorsBase + slot * this.#vectorStride;
+    return this.#f32.subarray(at >>> 2, (at >>> 2) + this.dimensions);
   }
 
   /** A row's birth: the sequence that wrote it, 0 while the slot is free. */
@@ -215,26 +223,6 @@ export class Shard {
     return this.#u32[(this.#results + index * L.RESULT_BYTES + L.RESULT_STAMP) >>> 2]!;
   }
 
-  /** Writer only: takes a slot, NO_SLOT when none is left. */
-  takeSlot(): number {
-    return this.engine.takeSlot();
-  }
-
-  /** Writer only: the slot's vector is in place; `previous` is the slot it replaces, or NO_SLOT. */
-  publish(slot: number, previous: number, sequence: number): void {
-    this.engine.publishRow(slot, previous, sequence);
-  }
-
-  /** Writer only: readers from `sequence` on no longer see the row. */
-  retire(slot: number, sequence: number): void {
-    this.engine.retireRow(slot, sequence);
-  }
-
-  /** Writer only: a slot that came back, to be used again; NO_SLOT when none did. */
-  takeFreed(): number {
-    return this.engine.takeFreed();
-  }
-
   /**
    * This thread's oldest reader is at `snapshot`, 0 for none. False when rows that it would see may
    * be gone already: take a newer one and pin that.
@@ -243,33 +231,9 @@ export class Shard {
     return this.engine.pin(this.worker, snapshot) !== 0;
   }
 
-  /** Dead rows that the graph still has to be repaired around. */
-  get unrepaired(): number {
-    return address(this.engine.unrepaired());
-  }
-
-  /** Whether no row waits to be linked, linked better, repaired around, or found reachable. */
-  get isSettled(): boolean {
-    const word = (offset: number) => Atomics.load(this.#u32, offset >>> 2);
-    if (this.tail > 0 || this.unrepaired > 0 || word(L.HEADER_REPAIR_PHASE) !== 0) return false;
-    if ((word(L.HEADER_VISITS_OWED) | 0) > 0) return false;
-    const isRefined = word(L.HEADER_HASTY) === word(L.HEADER_HASTY_DONE);
-    return isRefined && word(L.HEADER_REACHED_TAIL) === word(L.HEADER_TAIL_HEAD);
-  }
-
   /** The slot that walks begin at; NO_SLOT while the graph is empty. */
   get door(): number {
     return Atomics.load(this.#u32, L.HEADER_ENTRY >>> 2);
-  }
-
-  /** Rows ever written, modulo 2^32. */
-  get written(): number {
-    return Atomics.load(this.#u32, L.HEADER_TAIL_END >>> 2);
-  }
-
-  /** Slots that wait for a new row. */
-  get freeSlots(): number {
-    return this.#header(L.HEADER_FREE_COUNT);
   }
 
   /** The same with links above level 0, and what threads keep for a row. */

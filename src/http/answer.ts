@@ -108,11 +108,12 @@ export class JsonText {
   }
 
   explanation(explanation: Explanation): this {
-    const { strategy, matching, ef, distancesComputed, unsure, unread, recall } = explanation;
+    const { strategy, matching, ef, unsure, unread, recall } = explanation;
     const json =
       unsure === undefined ? "" : `,"json":{"rows":${unsure},"fields":${JSON.stringify(unread)}}`;
     const aim = recall === undefined ? "" : `,"recall":${aimText(recall)}`;
-    const distances = `"distances_computed":${distancesComputed}${aim}${json}`;
+    const kind = explanation.approximate ? ',"approximate":true' : "";
+    const distances = `"distances_computed":${explanation.distancesComputed}${kind}${aim}${json}`;
     return this.text(`{"strategy":"${strategy}","matching":${matching},"ef":${ef},${distances}}`);
   }
 

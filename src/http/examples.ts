@@ -30,7 +30,7 @@ const stats = {
   uptime_seconds: 2.947,
 };
 const books = {
-  ...{ name: "books", dimensions: 3, metric: "l2", quantization: "sq8" },
+  ...{ name: "books", dimensions: 3, metric: "l2", quantization: "sq8", vectors: "memory" },
   ...{ m: 16, ef_construction: 64, ef_search: 96 },
 };
 const healthy = { status: "healthy", version: "0.1.0", uptime_seconds: 12.5 };

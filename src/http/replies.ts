@@ -21,6 +21,9 @@ const Explanation = Type.Object({
   matching: count("Rows that match the filter; without one all rows."),
   ef: count("Width of the walk."),
   distances_computed: count("Distances computed."),
+  approximate: Type.Optional(
+    Type.Boolean({ description: "Distances are to codes: the collection keeps no float32." }),
+  ),
   recall: Type.Optional(
     Type.Object(
       {
@@ -129,6 +132,7 @@ export const Stats = Type.Object({
 export const Collection = Type.Object({
   name: Type.String(),
   ...settings,
+  vectors: Type.Enum(["memory", "none"], { description: "Where the float32 rows live." }),
   m: Type.Integer(),
   ef_construction: Type.Integer(),
   ef_search: Type.Integer(),

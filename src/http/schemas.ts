@@ -138,7 +138,12 @@ export const CollectionBody = Type.Object(
       }),
     ),
     vectors: Type.Optional(
-      Type.Enum(["memory"], { default: "memory", description: "Where the float32 rows live." }),
+      Type.Enum(["memory", "none"], {
+        default: "memory",
+        description:
+          "Where the float32 rows live. With none only codes of 7 bits stay: distances, and the " +
+          "vectors that come back, are what these stand for.",
+      }),
     ),
     m: Type.Optional(
       Type.Integer({ minimum: 2, maximum: 64, default: 16, description: "Links of a row." }),

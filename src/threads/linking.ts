@@ -3,7 +3,7 @@
  * something to link or to repair; and where nothing has, recall is measured.
  */
 import type { Catalog } from "../collections/catalog.ts";
-import { type Tended, tend } from "../engine/linking.ts";
+import { type Tended, tend, unrepaired } from "../engine/linking.ts";
 
 /** While anything was done there may be more; "waiting" is over within milliseconds. */
 export function linkRound(catalog: Catalog, rows: number): Tended {
@@ -74,5 +74,5 @@ export function linkBetweenEvents(catalog: Catalog): { ring(): void; stop(): voi
 /** Whether rows are in no graph yet, or dead ones still in it. */
 function isAwaited(catalog: Catalog): boolean {
   const parts = catalog.list().flatMap((collection) => collection.parts);
-  return parts.some(({ shard }) => shard.tail > 0 || shard.unrepaired > 0);
+  return parts.some(({ shard }) => shard.tail > 0 || unrepaired(shard) > 0);
 }

@@ -3,7 +3,7 @@ import { expect } from "chai";
 import { seededRandom, seedFromEnvironment } from "../../perf/random.ts";
 import { planCapacity } from "../../src/collections/capacity.ts";
 import type { CollectionSettings } from "../../src/collections/database.ts";
-import { tend } from "../../src/engine/linking.ts";
+import { isSettled, tend } from "../../src/engine/linking.ts";
 import { Alone } from "./alone.ts";
 
 const SEED = seedFromEnvironment() | 0;
@@ -57,7 +57,7 @@ describe(`capacity, seed ${SEED}`, () => {
         await alone.put(batch);
       }
       for (const { shard } of collection.parts) {
-        for (let clock = 0; !shard.isSettled; clock += 10_000) {
+        for (let clock = 0; !isSettled(shard); clock += 10_000) {
           tend(shard, 500, 32, collection.sequence, clock);
         }
       }

@@ -2,7 +2,7 @@
 import { expect } from "chai";
 import { type Random, seededRandom, seedFromEnvironment } from "../../perf/random.ts";
 import type { WriteMode } from "../../src/collections/database.ts";
-import { tend } from "../../src/engine/linking.ts";
+import { isSettled, tend } from "../../src/engine/linking.ts";
 import { OmenError } from "../../src/errors.ts";
 import { engineDistance } from "../engine/distances.ts";
 import { Alone, NAME, type PlainRow, textOf } from "./alone.ts";
@@ -98,7 +98,7 @@ describe(`changes, seed ${SEED}`, () => {
       if (step % 3 === 0) await expectSearch(alone, model, random);
       if (step % 7 === 0) {
         for (const { shard } of alone.collection.parts) {
-          for (; !shard.isSettled; clock += 10_000) tend(shard, 100, 64, sequence, clock);
+          for (; !isSettled(shard); clock += 10_000) tend(shard, 100, 64, sequence, clock);
         }
       }
     }

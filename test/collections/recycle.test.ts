@@ -7,7 +7,7 @@ import { Worker } from "node:worker_threads";
 import { expect } from "chai";
 import * as L from "../../assembly/layout.ts";
 import { seededRandom, seedFromEnvironment } from "../../perf/random.ts";
-import { tend } from "../../src/engine/linking.ts";
+import { isSettled, tend, unrepaired } from "../../src/engine/linking.ts";
 import { compileVariant, SHARED_VARIANTS, type Variant } from "../../src/engine/variant.ts";
 import { readVariant } from "../../src/threads/engineFiles.ts";
 import { Alone } from "./alone.ts";
@@ -60,7 +60,7 @@ describe(`recycling, seed ${SEED}`, () => {
       if (write % 5 === 0) await alone.remove([...ids].map((id) => `row-${id}`));
       else await alone.put([...ids].map((id) => rowOf(id, write, random.integer(200))));
       // The linkers must come after, or the shard is soon full of the dead.
-      while (alone.collection.parts[0]!.shard.unrepaired > SHARD_ROWS / 3) {
+      while (unrepaired(alone.collection.parts[0]!.shard) > SHARD_ROWS / 3) {
         if (failures.length > 0) break;
         await new Promise((resolve) => setTimeout(resolve, 1));
       }
@@ -71,7 +71,7 @@ describe(`recycling, seed ${SEED}`, () => {
     expect(recycledOf(alone)).to.be.at.least(RECYCLED_MIN);
     expect(alone.collection.parts.length).to.equal(1);
     for (const { shard } of alone.collection.parts) {
-      for (let clock = 0; !shard.isSettled; clock += 10_000) {
+      for (let clock = 0; !isSettled(shard); clock += 10_000) {
         tend(shard, 200, 64, alone.collection.sequence, clock);
       }
       expect(shard.check()).to.equal(undefined);
@@ -87,7 +87,7 @@ describe(`recycling, seed ${SEED}`, () => {
       const rows = Array.from({ length: IDS }, (_, id) => rowOf(id, write, random.integer(100)));
       await alone.put(rows);
       const { shard } = alone.collection.parts[0]!;
-      for (; !shard.isSettled; clock += 10_000) tend(shard, 200, 64, write, clock);
+      for (; !isSettled(shard); clock += 10_000) tend(shard, 200, 64, write, clock);
       memory.push(alone.collection.stats().memoryBytes);
     }
     expect(alone.collection.parts[0]!.shard.slotsUsed).to.be.at.most(2 * IDS);

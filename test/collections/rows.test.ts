@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { NO_SLOT } from "../../assembly/layout.ts";
 import { seededRandom, seedFromEnvironment } from "../../perf/random.ts";
 import { classBytes, classOf } from "../../src/collections/classes.ts";
+import { insertId, removeId, turnId } from "../../src/collections/indexing.ts";
 import { Rows } from "../../src/collections/rows.ts";
 import { reserveMemory } from "../../src/engine/memory.ts";
 import { encodePut, forEachRecord } from "../../src/storage/frame.ts";
@@ -38,15 +39,15 @@ class Store {
       this.rows.store(slot, frame, record, idBytes, metadataBytes);
     });
     const position = this.position(id);
-    if (position < 0) this.rows.insert(this.rows.hash(encoder.encode(id)), slot);
-    else this.rows.turn(position, slot);
+    if (position < 0) insertId(this.rows, this.rows.hash(encoder.encode(id)), slot);
+    else turnId(this.rows, position, slot);
     this.model.set(id, { slot, metadata });
   }
 
   remove(id: string): void {
     const position = this.position(id);
     expect(position >= 0, id).to.equal(this.model.delete(id));
-    if (position >= 0) this.rows.remove(position);
+    if (position >= 0) removeId(this.rows, position);
   }
 
   position(id: string): number {

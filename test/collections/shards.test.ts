@@ -1,7 +1,7 @@
 /** A collection that outgrows its shards: one answer from all of them, and room that comes back. */
 import { expect } from "chai";
 import { type Random, seededRandom, seedFromEnvironment } from "../../perf/random.ts";
-import { tend } from "../../src/engine/linking.ts";
+import { isSettled, tend } from "../../src/engine/linking.ts";
 import { Alone } from "./alone.ts";
 
 const SEED = seedFromEnvironment() | 0;
@@ -35,7 +35,7 @@ describe(`shards, seed ${SEED}`, () => {
   function settle(): void {
     const { parts, sequence } = alone.collection;
     for (const { shard } of parts) {
-      for (; !shard.isSettled; clock += 10_000) tend(shard, 200, 64, sequence, clock);
+      for (; !isSettled(shard); clock += 10_000) tend(shard, 200, 64, sequence, clock);
       expect(shard.check()).to.equal(undefined);
     }
   }

@@ -9,6 +9,7 @@ import { type Random, seededRandom } from "../../perf/random.ts";
 import { address } from "../../src/engine/exports.ts";
 import { NO_SLOT, type Shard } from "../../src/engine/shard.ts";
 import type { VariantName } from "../../src/engine/variant.ts";
+import { retire, takeFreed } from "../../src/engine/writing.ts";
 import {
   clustered,
   METRICS,
@@ -34,7 +35,7 @@ const RECALL_LOSS_MAX = 0.005;
 /** What the writer does before it writes. */
 function takeBack(shard: Shard): number {
   let slots = 0;
-  while (shard.takeFreed() !== NO_SLOT) slots++;
+  while (takeFreed(shard) !== NO_SLOT) slots++;
   return slots;
 }
 
@@ -70,7 +71,7 @@ class Herd {
   remove(rows: readonly number[]): void {
     this.sequence++;
     for (const row of rows) {
-      this.shard.retire(this.slots.get(row)!, this.sequence);
+      retire(this.shard, this.slots.get(row)!, this.sequence);
       this.slots.delete(row);
     }
   }
@@ -145,7 +146,7 @@ overVariants("churn", (name) => {
           settle(shard, sequence);
           expect(shard.check()).to.equal(undefined);
           sequence++;
-          for (const slot of slots.splice(0, HARD_ROWS / 2)) shard.retire(slot, sequence);
+          for (const slot of slots.splice(0, HARD_ROWS / 2)) retire(shard, slot, sequence);
           settle(shard, sequence);
           expect(shard.check()).to.equal(undefined);
         }

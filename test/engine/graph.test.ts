@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { type Dataset, recallOf } from "../../perf/data.ts";
 import { rowAt } from "../../perf/exact.ts";
 import { seededRandom } from "../../perf/random.ts";
+import { isSettled } from "../../src/engine/linking.ts";
 import type { Shard } from "../../src/engine/shard.ts";
 import type { VariantName } from "../../src/engine/variant.ts";
 import { engineDistance } from "./distances.ts";
@@ -123,7 +124,7 @@ overVariants("graph", (name) => {
     linkAll(shard);
     const queries = firstQueries(sift(), 200);
     const before = recallAt(shard, queries, 24);
-    expect(shard.isSettled).to.equal(false);
+    expect(isSettled(shard)).to.equal(false);
     settle(shard);
     expect(recallAt(shard, queries, 24)).to.be.above(before);
     expect(shard.check()).to.equal(undefined);

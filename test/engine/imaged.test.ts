@@ -8,6 +8,7 @@ import { reserveMemory } from "../../src/engine/memory.ts";
 import type { Sections } from "../../src/engine/sections.ts";
 import { NO_SLOT, type Shard } from "../../src/engine/shard.ts";
 import type { VariantName } from "../../src/engine/variant.ts";
+import { retire, takeFreed } from "../../src/engine/writing.ts";
 import { OmenError } from "../../src/errors.ts";
 import {
   append,
@@ -69,21 +70,21 @@ overVariants("an image of a shard", (name) => {
     append(shard, vectorsFrom(random, ROWS));
     linkAll(shard);
     settle(shard);
-    for (let slot = 0; slot < ROWS; slot += 2) shard.retire(slot, 2);
+    for (let slot = 0; slot < ROWS; slot += 2) retire(shard, slot, 2);
     shard.engine.forget(2);
     const phases = new Set<number>();
     let steps = 0;
     do {
       shard.engine.repair(shard.worker, 20, 1_000_000);
       // The writer takes slots back while a repair goes on.
-      for (let i = 0; i < 20 && shard.takeFreed() !== NO_SLOT; i++);
+      for (let i = 0; i < 20 && takeFreed(shard) !== NO_SLOT; i++);
       phases.add(words(shard)[L.HEADER_REPAIR_PHASE >>> 2]!);
       if (steps++ % 4 !== 0) continue;
       const loaded = await load(name, shard, 2);
       settle(loaded, 2);
-      while (loaded.takeFreed() !== NO_SLOT);
+      while (takeFreed(loaded) !== NO_SLOT);
       expect(loaded.check(), `step ${steps}`).to.equal(undefined);
-      expect(loaded.freeSlots).to.equal(ROWS / 2);
+      expect(words(loaded)[L.HEADER_FREE_COUNT >>> 2]).to.equal(ROWS / 2);
       // M 4 leaves few ways to a row: a walk as wide as the rows is owed it.
       const found = search(loaded, shard.vector(1), { k: 1, ef: ROWS, snapshot: 2 });
       expect(found).to.deep.equal([1]);

@@ -19,6 +19,7 @@ const settings = fc.record({
   dimensions: fc.oneof(fc.constantFrom(1, 15, 16, 17, 8192), fc.integer({ min: 1, max: 2000 })),
   metric: fc.constantFrom(...METRICS),
   quantization: fc.constantFrom("none" as const, "sq8" as const),
+  vectors: fc.constantFrom("memory" as const, "none" as const),
   m: fc.integer({ min: L.M_MIN, max: L.M_MAX }),
   workers: fc.integer({ min: 1, max: 9 }),
   capacityMax: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 100_000 })),
@@ -31,7 +32,9 @@ function regionsOf(shard: Shard): Region[] {
   const workers = at(L.HEADER_WORKERS);
   const bitmapStride = at(L.HEADER_BITMAP_STRIDE);
   const upperBytes = at(L.HEADER_UPPER_CAPACITY) * at(L.HEADER_UPPER_STRIDE);
-  const sizes: [string, number, number][] = [
+  const isShedding = at(L.HEADER_KEEP) !== L.KEEP_ALL;
+  const vectors = isShedding ? at(L.HEADER_BAYS) : capacity;
+  const sizes: (readonly [string, number, number])[] = [
     ["header", 0, L.HEADER_BYTES],
     ["workers", at(L.HEADER_WORKERS_BASE), workers * at(L.HEADER_WORKER_STRIDE)],
     ["upper", at(L.HEADER_UPPER_BASE), upperBytes],
@@ -44,7 +47,8 @@ function regionsOf(shard: Shard): Region[] {
     ["codes", at(L.HEADER_CODES_BASE), capacity * at(L.HEADER_CODE_STRIDE)],
     ["fines", at(L.HEADER_FINES_BASE), (capacity * at(L.HEADER_CODE_BYTES)) / 2],
     ["rows", at(L.HEADER_ROWS_BASE), capacity * at(L.HEADER_ROW_STRIDE)],
-    ["vectors", at(L.HEADER_VECTORS_BASE), capacity * at(L.HEADER_VECTOR_STRIDE)],
+    ...(isShedding ? ([["bays of rows", at(L.HEADER_BAYS_BASE), capacity * 4]] as const) : []),
+    ["vectors", at(L.HEADER_VECTORS_BASE), vectors * at(L.HEADER_VECTOR_STRIDE)],
   ];
   return sizes.map(([name, base, bytes]) => ({ name, base, end: base + bytes }));
 }
@@ -117,7 +121,7 @@ overVariants("regions", (name) => {
     expect(shard.capacity).to.be.within(90_000, 105_000);
     expectApart(regionsOf(shard), memory.buffer.byteLength);
     const last = shard.capacity - 1;
-    expect(address(shard.engine.vectorAddress(last))).to.be.above(2 ** 31);
+    expect(address(shard.engine.vectorAddress(0, last))).to.be.above(2 ** 31);
     shard.vector(last)[8191] = 7;
     expect(new Float32Array(memory.buffer)[memory.buffer.byteLength / 4 - 1]).to.not.equal(7);
     expect(shard.vector(last)[8191]).to.equal(7);

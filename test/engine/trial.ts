@@ -6,7 +6,7 @@
 import { type Dataset, generate, loadSift, recallOf } from "../../perf/data.ts";
 import { type Metric, type Rows, rowAt } from "../../perf/exact.ts";
 import { seedFromEnvironment } from "../../perf/random.ts";
-import { linkSlice, tend } from "../../src/engine/linking.ts";
+import { isSettled, linkSlice, tend } from "../../src/engine/linking.ts";
 import { reserveMemory } from "../../src/engine/memory.ts";
 import { formatShard, NO_SLOT, Shard } from "../../src/engine/shard.ts";
 import {
@@ -15,6 +15,7 @@ import {
   type Variant,
   type VariantName,
 } from "../../src/engine/variant.ts";
+import { stagedVector, takeSlot } from "../../src/engine/writing.ts";
 import { readVariant } from "../../src/threads/engineFiles.ts";
 
 /** Of every random test here; the suites' titles print it. */
@@ -49,17 +50,18 @@ export interface TrialOptions {
   readonly workers?: number;
   readonly m?: number;
   readonly quantization?: "none" | "sq8";
+  readonly vectors?: "memory" | "none";
 }
 
 /** A fresh shard as its first worker holds it. */
 export function newShard(name: VariantName, options: TrialOptions): Shard {
   const { dimensions, metric = "l2", capacity = 4000, workers = 1 } = options;
-  const { m = M, quantization = "sq8" } = options;
+  const { m = M, quantization = "sq8", vectors } = options;
   const variant = variantOf(name);
   const rowBytes = dimensions * 5 + m * 12 + 128;
   const bytes = 2 ** 22 * (workers + 1) + (capacity + 1024) * (rowBytes + workers * 2);
   const memory = reserveMemory(Math.ceil(bytes / PAGE_BYTES), variant.shared);
-  const settings = { dimensions, metric, quantization, m, workers, capacityMax: capacity };
+  const settings = { dimensions, metric, quantization, vectors, m, workers, capacityMax: capacity };
   formatShard(variant, memory, settings);
   return new Shard(variant, memory, 0);
 }
@@ -81,9 +83,9 @@ export function replace(
   vector: Float32Array,
   sequence: number,
 ): number {
-  const slot = shard.engine.takeSlot();
+  const slot = takeSlot(shard);
   if (slot === NO_SLOT) throw new Error("the trial's shard is full");
-  shard.vector(slot).set(vector);
+  stagedVector(shard, slot).set(vector);
   shard.engine.publishRow(slot, before, sequence);
   if (before !== NO_SLOT) shard.engine.retireRow(before, sequence);
   return slot;
@@ -100,7 +102,7 @@ let clock = 0;
 
 /** Links and repairs until nothing is left to do; time passes as fast as it takes. */
 export function settle(shard: Shard, published = 1): void {
-  for (let slices = 0; !shard.isSettled; slices++) {
+  for (let slices = 0; !isSettled(shard); slices++) {
     if (slices > 10_000) throw new Error("the shard never settles");
     tendOnce(shard, published);
   }

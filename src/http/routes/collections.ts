@@ -7,6 +7,7 @@ import type {
   Metric,
 } from "../../collections/database.ts";
 import { checkSchema } from "../../collections/schema.ts";
+import { checkKeeping } from "../../collections/settings.ts";
 import { OmenError } from "../../errors.ts";
 import { sendJson } from "../answer.ts";
 import {
@@ -81,9 +82,11 @@ export function collectionRoutes(door: Door): Handlers<Names> {
 }
 
 function settingsOf(body: Static<typeof CollectionBody>, metric: Metric): CollectionSettings {
+  const { vectors } = body;
   const settings = defaultSettings(body.dimensions, body.metric ?? metric);
-  return {
+  const wanted = {
     ...settings,
+    ...(vectors === "none" && { vectors }),
     quantization: body.quantization ?? settings.quantization,
     m: body.m ?? settings.m,
     efConstruction: body.ef_construction ?? settings.efConstruction,
@@ -91,6 +94,8 @@ function settingsOf(body: Static<typeof CollectionBody>, metric: Metric): Collec
     ...(body.quota && { quota: body.quota }),
     ...(body.schema && { schema: checkSchema(body.schema, "/schema") }),
   };
+  checkKeeping(wanted);
+  return wanted;
 }
 
 function describe({ name, settings }: CollectionView) {
@@ -99,6 +104,7 @@ function describe({ name, settings }: CollectionView) {
     dimensions: settings.dimensions,
     metric: settings.metric,
     quantization: settings.quantization,
+    vectors: settings.vectors ?? "memory",
     m: settings.m,
     ef_construction: settings.efConstruction,
     ef_search: settings.efSearch,
