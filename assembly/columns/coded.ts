@@ -16,33 +16,39 @@ export function bytesEqual(codes: usize, code: u32): u64 {
   return <u64>(a | (b << 16)) | ((<u64>(c | (d << 16))) << 32);
 }
 
-/** Whether a group has a row whose code says nothing of its lane. */
-// @ts-ignore: decorator
-@inline
-export function hasOther(codes: usize): bool {
-  const other = i8x16.splat(<i8>C.CODE_OTHER);
-  const a = i8x16.eq(v128.load(codes), other);
-  const b = i8x16.eq(v128.load(codes, 16), other);
-  const c = i8x16.eq(v128.load(codes, 32), other);
-  const d = i8x16.eq(v128.load(codes, 48), other);
-  return v128.any_true(v128.or(v128.or(a, b), v128.or(c, d)));
-}
-
 /**
  * A word a group, of the rows whose code a verdict of few passes; what it says of CODE_OTHER is
- * void.
+ * void. Whether there is such a code among them.
  */
-export function fewWords(verdict: usize, codes: usize, count: u32, words: usize): void {
+export function fewWords(verdict: usize, codes: usize, count: u32, words: usize): bool {
   const few = load<u32>(verdict, C.VERDICT_FEW);
   const flip: u64 = few & C.VERDICT_INVERTED ? ~(<u64>0) : 0;
   const met = few & 255;
+  const first = i8x16.splat(load<i8>(verdict, C.VERDICT_CODES));
+  let largest = i8x16.splat(0);
   for (let i: u32 = 0; i < count; i++) {
     const group = codes + (<usize>i << 6);
-    let bits: u64 = 0;
-    for (let m: u32 = 0; m < met; m++)
-      bits |= bytesEqual(group, <u32>load<u8>(verdict + m, C.VERDICT_CODES));
-    store<u64>(words + (<usize>i << 3), bits ^ flip);
+    const a = v128.load(group);
+    const b = v128.load(group, 16);
+    const c = v128.load(group, 32);
+    const d = v128.load(group, 48);
+    // CODE_OTHER is the largest that a byte can be.
+    largest = i8x16.max_u(largest, i8x16.max_u(i8x16.max_u(a, b), i8x16.max_u(c, d)));
+    let bits = flip;
+    if (met > 0) bits ^= <u64>pairEqual(a, b, first) | (<u64>pairEqual(c, d, first) << 32);
+    for (let m: u32 = 1; m < met; m++)
+      bits ^= bytesEqual(group, <u32>load<u8>(verdict + m, C.VERDICT_CODES));
+    store<u64>(words + (<usize>i << 3), bits);
   }
+  return v128.any_true(i8x16.eq(largest, i8x16.splat(<i8>C.CODE_OTHER)));
+}
+
+// @ts-ignore: decorator
+@inline
+function pairEqual(a: v128, b: v128, wanted: v128): u32 {
+  return <u32>(
+    i8x16.bitmask(i8x16.eq(a, wanted)) | (i8x16.bitmask(i8x16.eq(b, wanted)) << 16)
+  );
 }
 
 /** The word of a group by a verdict that has to be asked about each code. */

@@ -5,7 +5,7 @@
  * program says of those is void.
  */
 import * as C from "../columns";
-import { bytesEqual, eachBits, fewWords, hasOther, verdictOf } from "./coded";
+import { bytesEqual, eachBits, fewWords, verdictOf } from "./coded";
 import { chunkOf, columnAt, presentIn } from "./lanes";
 import { flagBits, laneBits } from "./words";
 
@@ -173,10 +173,9 @@ function condition(
   const verdict = verdictOf(own, instruction, number, epoch, column);
   const isMany = load<u32>(verdict, C.VERDICT_FEW) == C.VERDICT_MANY;
   if (isMany) memory.fill(words, 0, count << 3);
-  else fewWords(verdict, codes, count, words);
+  else if (!fewWords(verdict, codes, count, words)) return;
   for (let i: usize = 0; i < <usize>count; i++) {
     const group = codes + (i << 6);
-    if (!isMany && !hasOther(group)) continue;
     if (load<u32>(rests + (i << 2)) > number) continue;
     const others = bytesEqual(group, C.CODE_OTHER);
     const at = words + (i << 3);
