@@ -230,8 +230,8 @@ function moveShed(slot: u32, current: u8): void {
     atomic.store<u32>(head, stamp + 1, L.ROW_STAMP);
     fence();
     encodeOrKeep(slot, floatsOf(slot, bayAddress(1)));
-    // What the code was unpacked to is no float32, which an image may hold nothing else than.
-    memory.fill(bayAddress(2), 0, header().codeBytes);
+    // What the code was unpacked to, and stood for, is no row's: an image is held to rows' bounds.
+    memory.fill(bayAddress(1), 0, header().vectorStride + header().codeBytes);
     if (deathOf(slot) != 0) forgetCode(slot);
     fence();
     atomic.store<u32>(head, stamp + 2, L.ROW_STAMP);

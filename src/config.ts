@@ -19,7 +19,7 @@ const MIB = 1024 * 1024;
 const THREADS_MAX = 31;
 const PREFIX = "OMENDB_";
 /** What the other commands of the command line read; a server passes it by. */
-const OTHERS = new Set(["OMENDB_URL"]);
+const OTHERS = new Set(["OMENDB_URL", "OMENDB_KEY"]);
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 /** SETTINGS says what each means; a setting without a default is undefined. */
@@ -40,6 +40,7 @@ export interface Config extends GuardConfig {
   readonly memoryBytesMax?: number;
   readonly checkpointBytes: number;
   readonly checkpointMinutes: number;
+  readonly experimentalCodes: boolean;
   readonly trustProxy?: number | readonly string[];
   readonly logLevel: (typeof LOG_LEVELS)[number];
   readonly metricsPublic: boolean;
@@ -139,6 +140,10 @@ const SETTINGS: Record<string, Setting> = {
   CHECKPOINT_MINUTES: {
     ...{ key: "checkpointMinutes", byDefault: "15", kind: wholeNumber(0, 100_000) },
     help: "age of an image after which writes bring a new one; 0 is off",
+  },
+  EXPERIMENTAL_CODES: {
+    ...{ key: "experimentalCodes", byDefault: "false", kind: truth() },
+    help: "whether collections may keep codes alone (vectors: none), which is being tried out",
   },
   TRUST_PROXY: {
     ...{ key: "trustProxy", ...none, kind: proxies() },
@@ -252,9 +257,10 @@ function refuse(sentence: string): never {
   throw new OmenError("INVALID_SETTING", sentence);
 }
 
-/** A key never reaches a log, not even a wrong one. */
+/** A key never reaches a log, not even a wrong one, nor does the password of an address. */
 function quote(key: keyof Config, text: string): string {
-  return SECRET_SETTINGS.has(key) ? `${text.length} characters` : JSON.stringify(text);
+  if (SECRET_SETTINGS.has(key)) return `${text.length} characters`;
+  return JSON.stringify(text.replace(/\/\/[^/]*@/, "//...@"));
 }
 
 const variableOf = (name: string) => PREFIX + name;

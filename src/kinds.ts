@@ -2,6 +2,8 @@
  * What a setting may be: each kind says in words what it expects, and reads a text into a value.
  */
 
+import { isIP } from "node:net";
+
 /** `read` gives undefined for a text that is not of this kind. */
 export interface Kind {
   readonly expected: string;
@@ -49,11 +51,17 @@ export function originList(): Kind {
 }
 
 export function proxies(): Kind {
-  const network = /^(loopback|linklocal|uniquelocal|[\da-f:.]+(\/\d{1,3})?)$/i;
+  const named = /^(loopback|linklocal|uniquelocal)$/;
+  const isNetwork = (part: string) => {
+    const [address, bits, ...more] = part.split("/");
+    const bitsMax = { 4: 32, 6: 128 }[isIP(address!)];
+    if (bitsMax === undefined || more.length > 0) return false;
+    return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= bitsMax);
+  };
   const read = (given: string) => {
     if (/^\d{1,2}$/.test(given)) return Number(given);
     const networks = listed(given);
-    return networks.length > 0 && networks.every((part) => network.test(part))
+    return networks.length > 0 && networks.every((part) => named.test(part) || isNetwork(part))
       ? networks
       : undefined;
   };

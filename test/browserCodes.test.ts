@@ -53,7 +53,9 @@ describe(`codes alone in a page${program === undefined ? ` (not run: ${NO_CHROMI
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), "omendb-codes-"));
     const file = join(folder, "snapshot");
-    const server = await startServer({ PATH: join(folder, "data"), LOG_LEVEL: "warn" });
+    const server = await startServer({
+      ...{ PATH: join(folder, "data"), LOG_LEVEL: "warn", EXPERIMENTAL_CODES: "true" },
+    });
     const connection = server.connect();
     try {
       const settings = { dimensions: 128, vectors: "none" };

@@ -26,7 +26,7 @@ describe("a collection with vectors none", () => {
   });
 
   const begin = async () => {
-    server = await startServer({ PATH: path, THREADS: 2 });
+    server = await startServer({ PATH: path, THREADS: 2, EXPERIMENTAL_CODES: "true" });
     return server.connect();
   };
   const linked = async (client: Connection) => {
@@ -104,5 +104,13 @@ describe("a collection with vectors none", () => {
       expect(answer.body.errors[0].pointer).to.equal("/vectors");
     }
     expect((await client.get("/collections/c")).status).to.equal(404);
+  });
+
+  it("is not made where the setting does not allow it", async () => {
+    server = await startServer({ PATH: path });
+    const client = server.connect();
+    const answer = await client.send("PUT", "/collections/c", { dimensions: 32, vectors: "none" });
+    expect([answer.status, answer.body.errors[0].pointer]).to.deep.equal([400, "/vectors"]);
+    expect(answer.body.detail).to.include("OMENDB_EXPERIMENTAL_CODES");
   });
 });

@@ -123,6 +123,14 @@ describe("config", () => {
     expect(config.corsOrigins).to.deep.equal(["https://a.example", "http://localhost:3000"]);
     expect(config.trustProxy).to.deep.equal(["loopback", "10.0.0.0/8"]);
     expect(readConfig({ OMENDB_TRUST_PROXY: "2" }).trustProxy).to.equal(2);
+    for (const text of ["10.0.0.0/33", "::1/129", "10.0.0/8", "10.0.0.0/8/8", "fe80::/x"]) {
+      expect(refusal({ OMENDB_TRUST_PROXY: text }), text).to.match(/^OMENDB_TRUST_PROXY: expected/);
+    }
+  });
+
+  it("shows no password of an address that it refuses", () => {
+    const sentence = refusal({ OMENDB_JWT_JWKS_URL: "ftp://me:hunter2@issuer.example/keys" });
+    expect(sentence).to.include("issuer.example").and.not.include("hunter2");
   });
 
   it("describes every setting once, with a row in the table", () => {

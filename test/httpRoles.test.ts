@@ -198,6 +198,12 @@ describe("http roles", () => {
     expect(lines[0]).to.include({ role: "admin", collection: "books", request_id: "r-1" });
     expect(lines[0].from).to.match(/^10\.1\./);
     expect(lines[3].code).to.equal("UNAUTHENTICATED");
+    expect(lines.map(({ path, collection }) => [path, collection])).to.deep.equal([
+      ["/collections/books/vectors/delete", "books"],
+      ["/collections/films", "films"],
+      ["/vectors/a", "default"],
+      ["/collections/new", "new"],
+    ]);
     for (const key of Object.values(keys)) expect(JSON.stringify(door.lines)).to.not.contain(key);
   });
 });

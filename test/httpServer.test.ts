@@ -5,7 +5,7 @@ import { expect } from "chai";
 import { closeDoors, type OpenDoor, openDoor } from "./httpDoor.ts";
 import { pause } from "./server.ts";
 
-const JSON_HEAD = "Host: test\r\nContent-Type: application/json\r\n";
+const JSON_HEAD = "Host: localhost\r\nContent-Type: application/json\r\n";
 
 interface Raw {
   readonly socket: Socket;
@@ -41,7 +41,7 @@ describe("http server", () => {
 
   it("answers 408 to half a head and to half a body, then closes", async () => {
     const door = await openDoor({ HEADERS_TIMEOUT_MS: 300, REQUEST_TIMEOUT_MS: 600 });
-    const half = await openSocket(door, "GET /health HTTP/1.1\r\nHost: te");
+    const half = await openSocket(door, "GET /health HTTP/1.1\r\nHost: loc");
     const body = await openSocket(
       door,
       `POST /search HTTP/1.1\r\n${JSON_HEAD}Content-Length: 100\r\n\r\n{"vec`,
@@ -138,7 +138,10 @@ describe("http server", () => {
 
   it("closes at once when nothing is in flight, also with idle connections", async () => {
     const door = await openDoor();
-    const { socket, closed } = await openSocket(door, "GET /health HTTP/1.1\r\nHost: test\r\n\r\n");
+    const { socket, closed } = await openSocket(
+      door,
+      "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    );
     await once(socket, "data");
     expect(await door.close(600_000)).to.equal(0);
     await closed;
@@ -180,7 +183,7 @@ describe("http server", () => {
     const none = await openSocket(door, "GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n");
     await none.closed;
     expect(problemIn(none.text())).to.include({ status: 400, code: "INVALID_REQUEST" });
-    const strange = "Host: test\r\nExpect: 200-maybe\r\nConnection: close\r\n\r\n";
+    const strange = "Host: localhost\r\nExpect: 200-maybe\r\nConnection: close\r\n\r\n";
     const other = await openSocket(door, `POST /search HTTP/1.1\r\n${strange}`);
     await other.closed;
     expect(problemIn(other.text())).to.include({ status: 417, code: "EXPECTATION_FAILED" });

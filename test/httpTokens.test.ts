@@ -153,6 +153,24 @@ describe("http tokens", () => {
     issuer.closeAllConnections();
   });
 
+  it("have no role for a word of a title, and a caller of their own without a subject", async () => {
+    const door = await openDoor(BY_SECRET);
+    for (const role of ["not an admin", "billing admin", "omendb:reader admin"]) {
+      expect((await ask(door, await bySecret({ ...good(), role }))).status, role).to.equal(403);
+    }
+    const scoped = await bySecret({ ...good(), role: "omendb:reader omendb:writer" });
+    expect((await ask(door, scoped)).status).to.equal(200);
+    const names = new Set<string>();
+    for (const sub of [undefined, `${"x".repeat(200)}a`, `${"x".repeat(200)}b`]) {
+      const grant = await door.access.identify(await bySecret({ ...good(), sub }));
+      expect(grant.name)
+        .to.match(/^token:.+/)
+        .and.have.length.below(150);
+      names.add(grant.name);
+    }
+    expect(names).to.have.property("size", 3);
+  });
+
   it("name a role and collections in claims of the operator's choice", async () => {
     const settings = { JWT_ROLE_CLAIM: "realm.roles", JWT_COLLECTIONS_CLAIM: "scope" };
     const door = await openDoor({ ...BY_SECRET, ...settings });

@@ -3,6 +3,8 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
+import { Access } from "../src/access/access.ts";
+import { readConfig } from "../src/config.ts";
 import { runCommand } from "./command.ts";
 import { makeKeyring } from "./keyring.ts";
 import { freePort, pause, runToEnd, type Server, startServer } from "./server.ts";
@@ -75,6 +77,30 @@ describe("omendb keys", () => {
     await untilAll(server, admin, 200);
     expect(await server.stop()).to.equal(0);
     for (const key of [admin, reader]) expect(server.output()).to.not.contain(key);
+  });
+
+  it("goes on while the audit file cannot be written, and says so in the log", async () => {
+    const { text, keys: made } = makeKeyring([{ name: "boss", role: "admin" }]);
+    await writeFile(file, text);
+    const server = await startServer({ KEYS_FILE: file, AUDIT_LOG: "/dev/full" });
+    const connection = server.connect({ "x-api-key": made.boss! });
+    for (let call = 0; call < 3; call++) {
+      expect((await connection.send("DELETE", "/vectors/a")).status).to.equal(200);
+    }
+    process.kill(server.pid, "SIGHUP");
+    await pause(100);
+    expect((await connection.get("/stats")).status).to.equal(200);
+    expect(await server.stop()).to.equal(0);
+    const output = server.output();
+    expect(output)
+      .to.match(/the audit log fails/)
+      .and.match(/"audit":"deleteRow"/);
+  });
+
+  it("refuses a file with the shared key in it, which to revoke would make an admin", async () => {
+    const { text, keys: made } = makeKeyring([{ name: "shop", role: "reader" }]);
+    const make = () => new Access(readConfig({ OMENDB_API_KEY: made.shop! }), { keys: text });
+    expect(make).to.throw(/the key shop .* OMENDB_API_KEY/);
   });
 
   it("writes audit lines of all listeners to one file, and opens it anew at SIGHUP", async () => {

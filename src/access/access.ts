@@ -45,8 +45,17 @@ export class Access {
   /** Takes new texts up, all or none. Throws INVALID_SETTING and changes nothing. */
   take({ keys, keySet }: AccessTexts): void {
     const grants = keys === undefined ? undefined : grantsOf(parseKeyFile(keys));
+    if (grants !== undefined) this.#refuseShared(grants);
     if (keySet !== undefined) this.#tokens.takeKeySet(keySet);
     if (grants !== undefined) this.#put(grants);
+  }
+
+  /** Taken out of the file, the key would go on as the one that may do everything. */
+  #refuseShared(grants: readonly KeyGrant[]): void {
+    const same = grants.find(({ digest }) => this.#shared?.digest.equals(digest));
+    if (same === undefined) return;
+    const message = `the key ${same.name} of the key file is OMENDB_API_KEY too: make another`;
+    throw new OmenError("INVALID_SETTING", message);
   }
 
   #put(grants: readonly KeyGrant[]): void {

@@ -18,6 +18,8 @@ const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 const REMEMBERED_MAX = 4096;
 const REMEMBERED_MS = 60_000;
 const NAME_LENGTH_MAX = 128;
+const DIGEST_LENGTH = 16;
+const ROLE_PREFIX = "omendb:";
 const COLLECTIONS_MAX = 1000;
 const JWKS_TIMEOUT_MS = 5000;
 const JWKS_COOLDOWN_MS = 30_000;
@@ -111,8 +113,8 @@ export class Tokens {
           );
     return {
       // The colon keeps it apart from the names of keys.
-      name: `token:${String(payload.sub ?? "").slice(0, NAME_LENGTH_MAX)}`,
-      role: highest(textsOf(claimOf(payload, jwtRoleClaim))),
+      name: `token:${callerOf(payload)}`,
+      role: highest(rolesIn(claimOf(payload, jwtRoleClaim), jwtRoleClaim)),
       collections: collections?.includes("*") ? undefined : collections?.slice(0, COLLECTIONS_MAX),
       expiresAtMs: (payload.exp! + jwtClockSkewSeconds) * 1000,
     };
@@ -170,9 +172,32 @@ function textsOf(claim: unknown): string[] {
   return claim.filter((text): text is string => typeof text === "string");
 }
 
+/**
+ * Words of a text are roles one by one in a claim that is a list by its nature, or where each says
+ * whose it is; elsewhere "not an admin" is one word, and no role.
+ */
+function rolesIn(claim: unknown, path: string): string[] {
+  const words = textsOf(claim);
+  if (typeof claim !== "string" || /(^|\.)(scope|scp)$/.test(path)) return words;
+  return words.every((word) => word.startsWith(ROLE_PREFIX)) ? words : [claim];
+}
+
+/** Tokens of one subject, or of one client where there is no subject, are one caller. */
+function callerOf(payload: JWTPayload): string {
+  const { sub, client_id, azp } = payload;
+  const name = [sub, client_id, azp].find((each) => typeof each === "string" && each !== "");
+  if (typeof name === "string" && name.length <= NAME_LENGTH_MAX) return name;
+  const digest = hash("sha256", JSON.stringify(name ?? payload)).slice(0, DIGEST_LENGTH);
+  return typeof name === "string"
+    ? `${name.slice(0, NAME_LENGTH_MAX - DIGEST_LENGTH - 1)}#${digest}`
+    : `#${digest}`;
+}
+
 /** `writer` and `omendb:writer` are the same; whoever has several roles has the highest. */
 function highest(found: readonly string[]): Role | undefined {
-  const names = new Set(found.map((text) => text.replace(/^omendb:/, "")));
+  const names = new Set(
+    found.map((text) => (text.startsWith(ROLE_PREFIX) ? text.slice(ROLE_PREFIX.length) : text)),
+  );
   return ROLES.findLast((role) => names.has(role));
 }
 

@@ -66,7 +66,8 @@ export function addKeys(program: Command): void {
 
 async function create(name: string, wishes: Wishes): Promise<void> {
   const { role, collections, expires, rateLimit, vectorRateLimit } = wishes;
-  const count = (text: string | undefined) => (text === undefined ? undefined : Number(text));
+  const count = (text: string | undefined) =>
+    text === undefined ? undefined : Number(text.trim() || Number.NaN);
   const wish: KeyWish = {
     ...{ name, role, expires },
     collections: collections?.split(",").map((each) => each.trim()),

@@ -76,8 +76,9 @@ async function serve(config: Config): Promise<ExitCode> {
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;
   const url = `${config.tlsCert === undefined ? "http" : "https"}://${host}:${server.port}`;
   const { threads, linkers } = config;
+  const where = config.path === undefined ? " and keeps rows in memory alone" : "";
   const about = { url, version, engine: engine.variant.name, threads, linkers };
-  log.info(about, `omendb ${version} listens on ${url}`);
+  log.info(about, `omendb ${version} listens on ${url}${where}`);
 
   const signal = await Promise.race([asked, server.ready.then(() => asked)]);
   log.info({ signal }, "stopping: no new connections, requests in flight are finished");

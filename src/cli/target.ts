@@ -30,7 +30,7 @@ const URL_DEFAULT = "http://127.0.0.1:8000";
 export function addTargetFlags(command: Command): Command {
   return command
     .option("--url <url>", `the server (default: OMENDB_URL, or ${URL_DEFAULT})`)
-    .option("--api-key <key>", "its key (default: OMENDB_API_KEY)")
+    .option("--api-key <key>", "its key (default: OMENDB_KEY, else OMENDB_API_KEY)")
     .option("--token <token>", "a token in place of a key")
     .option("--path <folder>", "a data path that no server holds, in place of a server");
 }
@@ -58,7 +58,7 @@ function serverOf({ url, apiKey, token }: TargetFlags): Target {
   if (!/^https?:$/.test(URL.parse(address)?.protocol ?? "")) {
     throw new UsageError(`--url: expected http:// or https://, got ${JSON.stringify(address)}`);
   }
-  const key = token === undefined ? (apiKey ?? (process.env.OMENDB_API_KEY || undefined)) : apiKey;
+  const key = token === undefined ? (apiKey ?? keyOfEnvironment()) : apiKey;
   const client = connect(address, { apiKey: key, token });
   return {
     name: address,
@@ -71,4 +71,9 @@ function serverOf({ url, apiKey, token }: TargetFlags): Target {
 
 export async function isFolder(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+}
+
+/** A name of its own, for in the environment of `serve` the other one gives a key all rights. */
+function keyOfEnvironment(): string | undefined {
+  return process.env.OMENDB_KEY || process.env.OMENDB_API_KEY || undefined;
 }

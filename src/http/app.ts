@@ -21,6 +21,7 @@ import { createGate, createGuard, refuseKeyInUrl } from "./auth.ts";
 import type { Backlog } from "./backlog.ts";
 import { allowOrigins } from "./cors.ts";
 import type { Door, Handlers } from "./door.ts";
+import { createForeignCheck } from "./foreign.ts";
 import { createRateLimit, createVectorLimit } from "./limits.ts";
 import { createRequestLog, type RequestLog } from "./log.ts";
 import { negotiate } from "./media.ts";
@@ -143,8 +144,9 @@ function isAnsweredAtStart(name: OperationName): boolean {
 }
 
 /** What every request has before anything can refuse it. */
-function begin(requestLog: RequestLog, { control, config }: AppParts): RequestHandler {
+function begin(requestLog: RequestLog, { control, config, access }: AppParts): RequestHandler {
   const safeHeaders = recordHeaders(config.tlsCert !== undefined);
+  const refuseForeign = access.isOpen ? createForeignCheck(config) : undefined;
   const prefix = randomBytes(6).toString("base64url");
   let requestCount = 0;
 
@@ -168,6 +170,7 @@ function begin(requestLog: RequestLog, { control, config }: AppParts): RequestHa
     requestLog.begun(request, response);
     refuseKeyInUrl(request);
     refuseMisled(request);
+    refuseForeign?.(request.headers);
     next();
   };
 }

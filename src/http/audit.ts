@@ -1,5 +1,6 @@
 /**
- * The audit log: one JSON line for each call that destroys or administers, whether it was carried
+ * The audit log: one JSON line for each call that destroys, administers or takes a whole collection
+ * away, whether it was carried
  * out, refused or broke off: when, who, what, from where, and with what result. Never a credential,
  * and never what was written.
  */
@@ -22,48 +23,69 @@ export function createAudit(config: Pick<Config, "auditLog">, log: Logger): Audi
   const { auditLog } = config;
   // Threads append whole lines to one file; the system keeps them apart.
   const file = auditLog && pino.destination({ dest: auditLog, append: true, sync: true });
+  // Whatever else the log leaves out, these lines are not less important for it.
+  const own = log.level === "silent" ? log : log.child({}, { level: "info" });
   const lines = file
     ? pino({ base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, file)
-    : log;
+    : own;
+  let failure: string | undefined;
+  if (file) {
+    file.on("error", ({ message }: Error) => fail(message));
+    file.on("write", () => {
+      failure = undefined;
+    });
+  }
+
+  /** Told once: calls go on, and their lines go to the log until the file can be written again. */
+  function fail(message: string): void {
+    if (failure === undefined) log.error({ file: auditLog, cause: message }, "the audit log fails");
+    failure = message;
+  }
 
   function write(name: OperationName, { scope, path }: Operation, request: Request) {
+    const { method, ip, originalUrl } = request;
+    const isOfCollection = scope === "collection" || path.includes("{collection}");
+    // By the time the answer is out, Express has put both back to what they were before the route.
+    const where = {
+      ...{ from: ip ?? null, method, path: pathOf(originalUrl).slice(0, PATH_LENGTH_MAX) },
+      ...(isOfCollection ? { collection: collectionName(request).slice(0, 128) } : {}),
+    };
     return function (this: Response) {
       const grant = grantOf(this);
       const { statusCode, locals, writableFinished } = this;
-      const isOfCollection = scope === "collection" || path.includes("{collection}");
-      lines.info(
-        {
-          audit: name,
-          who: grant?.name ?? null,
-          role: grant?.role ?? null,
-          from: request.ip ?? null,
-          method: request.method,
-          path: request.path.slice(0, PATH_LENGTH_MAX),
-          ...(isOfCollection ? { collection: collectionName(request).slice(0, 128) } : {}),
-          result: resultOf(statusCode, writableFinished),
-          status: statusCode,
-          code: locals.code,
-          request_id: locals.requestId,
-        },
-        "audit",
-      );
+      const line = {
+        audit: name,
+        ...{ who: grant?.name ?? null, role: grant?.role ?? null, ...where },
+        result: resultOf(statusCode, writableFinished),
+        status: statusCode,
+        code: locals.code,
+        request_id: locals.requestId,
+      };
+      lines.info(line, "audit");
+      if (failure !== undefined) own.info(line, "audit");
     };
   }
 
   return {
     of(name, operation) {
-      const { role, method, isDestructive } = operation;
-      if (!isDestructive && (role !== "admin" || method === "get")) return undefined;
+      const { role, method, isAudited } = operation;
+      if (!isAudited && (role !== "admin" || method === "get")) return undefined;
       return (request, response, next) => {
         response.once("close", write(name, operation, request));
         next();
       };
     },
     reopen() {
-      if (file) file.reopen();
+      try {
+        if (file) file.reopen();
+      } catch (error) {
+        fail((error as Error).message);
+      }
     },
   };
 }
+
+const pathOf = (url: string) => url.split("?", 1)[0]!;
 
 function resultOf(status: number, isFinished: boolean): string {
   if (!isFinished) return "broken off";

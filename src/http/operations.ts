@@ -20,8 +20,8 @@ export interface Operation {
   readonly scope: "server" | "collection";
   /** What a caller must be at least; "anyone" needs no key, and no rate limit holds it back. */
   readonly role: Role | "anyone";
-  /** Goes to the audit log although a writer may do it; what admins change always goes there. */
-  readonly isDestructive?: true;
+  /** Goes to the audit log although others may do it; what admins change always goes there. */
+  readonly isAudited?: true;
   /** Takes an Idempotency-Key. */
   readonly isKeyed?: true;
   /** Conditions that it keeps; what it gives of a row that is there has an ETag. */
@@ -108,7 +108,7 @@ export const OPERATIONS = {
   },
   deleteRows: {
     ...{ method: "post", path: "/vectors/delete", scope: "collection", role: "writer" },
-    ...{ isDestructive: true, isKeyed: true },
+    ...{ isAudited: true, isKeyed: true },
     summary: "Delete rows by their ids, or all that match a filter",
     description:
       "Ids that no row has are passed over; `deleted` counts the rows that went. With a filter " +
@@ -162,7 +162,7 @@ export const OPERATIONS = {
   },
   deleteRow: {
     ...{ method: "delete", path: "/vectors/{id}", scope: "collection", role: "writer" },
-    ...{ isDestructive: true, isKeyed: true, conditions: ["If-Match"] },
+    ...{ isAudited: true, isKeyed: true, conditions: ["If-Match"] },
     summary: "Delete one row",
     description:
       "A row that is not there is `deleted: 0`. With If-Match only a row of that version goes.",

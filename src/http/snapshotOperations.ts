@@ -39,6 +39,7 @@ const ONE = "/snapshots/{snapshot}";
 export const SNAPSHOT_OPERATIONS = {
   createSnapshot: {
     ...{ method: "post", path: "/snapshots", scope: "collection", role: "writer" },
+    isAudited: true,
     summary: "Begin a snapshot",
     description: "Answers at once, with its address in Location; reads and writes go on.",
     answers: { 202: Snapshot },
@@ -72,6 +73,7 @@ export const SNAPSHOT_OPERATIONS = {
   },
   downloadSnapshot: {
     ...{ method: "get", path: `${ONE}/download`, scope: "collection", role: "reader" },
+    isAudited: true,
     summary: "A snapshot's file, or a range of it",
     description:
       "One range of bytes is answered 206. The ETag names these very bytes: If-Range and " +

@@ -78,7 +78,7 @@ export class Turnstile {
     for (const other of this.#underWay) ahead += Math.min(other.work, work);
     const perMs = this.#workDone / this.#msTaken;
     const inBurst = isBurst(now, this.#busySinceMs, this.#refusedAtMs);
-    const allowedMs = Math.max(inBurst ? BURST_WAIT_MS : this.#waitMs, (WAITS * work) / perMs);
+    const allowedMs = Math.max(this.#waitMs, inBurst ? BURST_WAIT_MS : 0, (WAITS * work) / perMs);
     if (ahead / perMs <= allowedMs && this.#underWay.size < UNDER_WAY_MAX) return;
     this.#refusedAtMs = now;
     this.#control.count("searchesRefused");

@@ -55,6 +55,7 @@ export function collectionRoutes(door: Door): Handlers<Names> {
         if (!COLLECTION_NAME.test(name)) {
           throw new OmenError("INVALID_REQUEST", "a name is 1 to 64 of A-Z, a-z, 0-9, _ and -");
         }
+        if (body.vectors === "none" && !config.experimentalCodes) throw notOffered();
         const { created } = await database.create(name, settingsOf(body, config.metric));
         const text = JSON.stringify(describe(found(name)));
         sendJson(response, text, created ? 201 : 200);
@@ -168,4 +169,12 @@ function serverOf({ database }: Door) {
     wasm_variant: database.wasmVariant,
     uptime_seconds: Math.round(process.uptime() * 1000) / 1000,
   };
+}
+
+/** A row far from all others can make the codes of all too coarse, and nothing else is kept. */
+function notOffered(): OmenError {
+  const pointer = "/vectors";
+  const message =
+    "expected memory, got none, which is being tried out: OMENDB_EXPERIMENTAL_CODES=true allows it";
+  return new OmenError("INVALID_REQUEST", message, { errors: [{ pointer, message }] });
 }

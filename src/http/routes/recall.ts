@@ -19,7 +19,13 @@ export function recallRoutes(door: Door): Handlers<"recall"> {
       const { sample = SAMPLE, k = K } = checkRecall(parameters);
       const collection = collectionOf(door, request);
       const isAbandoned = () => request.socket.destroyed;
-      const report = await collection?.recall({ sample, k, isAbandoned });
+      door.vectorLimit.spend(request, sample);
+      // Each of the sample is held against the whole collection.
+      const { dimensions = 0 } = collection?.settings ?? {};
+      const work = sample * (collection?.live ?? 0) * dimensions;
+      const report = await door.turnstile.pass(work, async () =>
+        collection?.recall({ sample, k, isAbandoned }),
+      );
       const { calibration } = report ?? {};
       const body = {
         ...{ sample: report?.sample ?? 0, k },
