@@ -4,9 +4,11 @@
  * repair. After each round, when the linkers have nothing left to do: recall, whether rows find
  * themselves, memory, what a delete cost, and the checker. Ends with 1 when a promise is broken.
  *
- *   node perf/churn.ts [random|clustered] [rows] [rounds] [linkers] [readers] [variant]
+ *   node perf/churn.ts [random|clustered] [rows] [rounds] [linkers] [readers] [variant] [--json FILE]
  */
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { cpus } from "node:os";
 import { Worker } from "node:worker_threads";
 import { Catalog } from "../src/collections/catalog.ts";
 import type { Collection } from "../src/collections/collection.ts";
@@ -36,11 +38,38 @@ const MEMORY_MAX = 1.1;
 /** Writes wait while more dead rows than this wait for repair, as the server's do. */
 const LOOK_MS = 2;
 
-const [kind = "random", rowsText = "50000", roundsText = "10", ...rest] = readArguments(
+/** What is found after each round; the first is before any. */
+export interface ChurnData {
+  readonly about: object;
+  readonly rounds: readonly ChurnRound[];
+  readonly searchesMeanwhile: number;
+  readonly isKept: boolean;
+}
+
+interface ChurnRound {
+  readonly round: number;
+  /** Recall@10 and distances a search of the old index, and of a fresh one of the same rows. */
+  readonly recall: number;
+  readonly freshRecall: number;
+  readonly distances: number;
+  readonly freshDistances: number;
+  /** The share of sampled rows that find themselves first. */
+  readonly selves: number;
+  /** Over the fresh one's. */
+  readonly memory: number;
+  /** CPU of writer and linkers for a row, until nothing waits. */
+  readonly deleteMicroseconds: number;
+  readonly insertMicroseconds: number;
+  /** The checker's word. */
+  readonly fault: string | null;
+}
+
+const { positionals, values: options } = readArguments(
   import.meta.url,
-  {},
+  { json: { type: "string" } },
   [...["random|clustered", "rows", "rounds", "linkers", "readers", "variant"]],
-).positionals;
+);
+const [kind = "random", rowsText = "50000", roundsText = "10", ...rest] = positionals;
 const [linkersText = "2", readersText = "4", variantName] = rest;
 const rowCount = Number(rowsText);
 const rounds = Number(roundsText);
@@ -208,6 +237,21 @@ function shuffle(rows: number[], random: Random): number[] {
   return rows;
 }
 
+function cellsOf(one: ChurnRound): string[] {
+  return [
+    String(one.round).padStart(5),
+    one.recall.toFixed(4),
+    one.freshRecall.toFixed(4),
+    Math.round(one.distances).toString().padStart(9),
+    Math.round(one.freshDistances).toString().padStart(6),
+    `${(one.selves * 100).toFixed(2)}%`,
+    one.memory.toFixed(3).padStart(7),
+    one.deleteMicroseconds.toFixed(1).padStart(9),
+    one.insertMicroseconds.toFixed(1).padStart(9),
+    one.fault ?? "ok",
+  ];
+}
+
 async function freshOf(rows: readonly number[]): Promise<Herd> {
   const herd = new Herd();
   await herd.open(0);
@@ -232,6 +276,7 @@ await herd.open(readers);
 await herd.put(all.slice(0, rowCount));
 await herd.settle();
 let isKept = true;
+const found: ChurnRound[] = [];
 for (let round = 0; round <= rounds; round++) {
   let deleteMicroseconds = 0;
   let insertMicroseconds = 0;
@@ -258,24 +303,28 @@ for (let round = 0; round <= rounds; round++) {
   const selves = await selvesOf(herd, random);
   const memory = herd.collection.stats().memoryBytes / fresh.collection.stats().memoryBytes;
   const fault = herd.collection.parts.map(({ shard }) => shard.check()).find(Boolean);
-  const cells = [
-    String(round).padStart(5),
-    old.recall.toFixed(4),
-    young.recall.toFixed(4),
-    Math.round(old.distances).toString().padStart(9),
-    Math.round(young.distances).toString().padStart(6),
-    `${(selves * 100).toFixed(2)}%`,
-    memory.toFixed(3).padStart(7),
-    deleteMicroseconds.toFixed(1).padStart(9),
-    insertMicroseconds.toFixed(1).padStart(9),
-    fault ? `${fault.fault} (${fault.value})` : "ok",
-  ];
-  console.log(cells.join("  "));
+  found.push({
+    round,
+    ...{ recall: old.recall, freshRecall: young.recall },
+    ...{ distances: old.distances, freshDistances: young.distances },
+    ...{ selves, memory, deleteMicroseconds, insertMicroseconds },
+    fault: fault ? `${fault.fault} (${fault.value})` : null,
+  });
+  console.log(cellsOf(found.at(-1)!).join("  "));
   isKept &&= old.recall >= young.recall - RECALL_LOSS_MAX && selves >= SELF_MIN;
   isKept &&= memory <= MEMORY_MAX && fault === undefined;
   await fresh.close();
 }
-const searches = await herd.close();
-console.log(`${searches} searches ran meanwhile`);
+const searchesMeanwhile = await herd.close();
+console.log(`${searchesMeanwhile} searches ran meanwhile`);
 console.log(isKept ? "all promises kept" : "a promise is broken");
+if (options.json !== undefined) {
+  const machine = `${cpus().length} x ${cpus()[0]?.model}, Node ${process.versions.node}`;
+  const about = {
+    ...{ machine, data: dataset.name, rows: rowCount, deletes: kind, linkers, readers },
+    ...{ variant: variant.name },
+  };
+  const data: ChurnData = { about, rounds: found, searchesMeanwhile, isKept };
+  writeFileSync(options.json, `${JSON.stringify(data, undefined, 2)}\n`);
+}
 process.exitCode = isKept ? 0 : 1;

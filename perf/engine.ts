@@ -7,7 +7,11 @@
  * turn of a rival stands between two of the engine's, and a ratio is the rival's CPU time over the
  * mean of those two. What is printed are medians. A search's ef is the smallest that reaches the
  * recall, found before the clock starts. Rivals build with efConstruction 128; the engine is shown
- * with its default, 64, which is what a collection gets, and with 128.
+ * with its default, 64, which is what a collection gets, and with 128. A rival that cannot take any
+ * ef is shown with the smallest of its own that does.
+ *
+ * A vector's bytes are all that an index holds for it, its own copy of the vector included: what
+ * omendb, hnswlib and edgevec hold in memory, and the files of the others, which do not tell.
  *
  * A rival builds once (`--builds 3` for more), for each takes half a minute; the engine builds again
  * before and after each of them. `--only hnswlib,usearch-bf16` limits the run to some.
@@ -21,7 +25,7 @@ import { rowAt } from "./exact.ts";
 import { cpuMicrosecondsOf, meanRecall, median } from "./measure.ts";
 import { EnginePeer } from "./peers/omendb.ts";
 import type { Peer } from "./peers/peer.ts";
-import { describeRivals, ELSEWHERE, RIVALS } from "./peers/rivals.ts";
+import { describeRivals, openRivals } from "./peers/rivals.ts";
 
 /** The lowest is for those that reach no other. */
 const RECALL_TARGETS = [0.9, 0.95, 0.99];
@@ -37,7 +41,7 @@ const TURN_MICROSECONDS = 300_000;
 /** Of usearch those that others do not leave behind in every figure; sqlite-vec has no index. */
 const RIVAL_NAMES = [
   ...["hnswlib", "usearch-bf16", "usearch-f32", "usearch-i8", "usearch-u8"],
-  ...["zvec-f32", "lancedb"],
+  ...["zvec-f32", "lancedb", "edgevec"],
 ];
 
 /** A peer and all that was measured of it; ratios are over the engine's turns beside its own. */
@@ -132,6 +136,14 @@ function smallestEf(
   queries: readonly Float32Array[],
   target: number,
 ): { ef: number | undefined; recall: number } {
+  if (peer.widths !== undefined) {
+    let recall = 0;
+    for (const ef of peer.widths) {
+      recall = meanRecall(peer, dataset, queries, ef);
+      if (recall >= target) return { ef, recall };
+    }
+    return { ef: undefined, recall };
+  }
   let low = Math.ceil(K * 1.5);
   let high = low;
   let recall = meanRecall(peer, dataset, queries, high);
@@ -158,17 +170,21 @@ const perSecond = (microseconds: readonly number[]) => 1e6 / median(microseconds
 const times = (ratios: readonly number[]) =>
   ratios.length === 0 ? "-" : `${median(ratios).toFixed(2)}x`;
 
-function rowsOf(entrants: readonly Entrant[]): string[] {
-  const head = ["", "build/s", ...RECALL_TARGETS.map((target) => `QPS at ${target} (ef)`)];
+function rowsOf(entrants: readonly Entrant[], rows: number): string[] {
+  const targets = RECALL_TARGETS.map((target) => `QPS at ${target} (ef)`);
+  const head = ["", "walks by", "build/s", ...targets, "bytes a vector"];
   const lines = entrants.map(({ peer, builds, searches }) => [
-    peer.name,
-    whole(perSecond(builds)),
+    ...[peer.name, peer.measures, whole(perSecond(builds))],
     ...searches.map(({ ef, recall, turns }) =>
       ef === undefined ? `never (${recall.toFixed(3)})` : `${whole(perSecond(turns))} (${ef})`,
     ),
+    bytesOf(peer, rows),
   ]);
   return tableOf([head, ...lines]);
 }
+
+const bytesOf = (peer: Peer, rows: number) =>
+  peer.bytes === undefined ? "-" : whole(peer.bytes() / rows);
 
 /** With the higher efConstruction, its own times stand in for the default's. */
 function ratiosOf(ours: Entrant, careful: Entrant, rivals: readonly Entrant[]): string[] {
@@ -225,31 +241,35 @@ function main(): void {
     entrant(new EnginePeer(variant, efConstruction), efConstruction),
   ) as [Entrant, Entrant];
   const names = only?.split(",") ?? RIVAL_NAMES;
-  const installed = names.flatMap((name) => RIVALS[name]?.() ?? []);
-  const rivals = installed.map((peer) => entrant(peer, EF_CONSTRUCTION_RIVALS));
+  const { peers, absent } = openRivals(names);
+  const rivals = peers.map((peer) => entrant(peer, EF_CONSTRUCTION_RIVALS));
   const others = [careful, ...rivals];
   for (let round = 0; round < Number(builds); round++) buildAll(ours, others, dataset);
   searchAll(ours, others, dataset);
-  console.log(["", ...rowsOf([ours, ...others])].join("\n"));
+  console.log(["", ...rowsOf([ours, ...others], dataset.base.count)].join("\n"));
   if (rivals.length > 0) console.log(["", ...ratiosOf(ours, careful, rivals)].join("\n"));
-  const elsewhere = Object.entries(ELSEWHERE).map(([name, why]) => `${name} was not run: ${why}`);
-  console.log(["", ...elsewhere].join("\n"));
-  if (json !== undefined)
-    writeFileSync(json, resultsOf([...about, ...elsewhere], [ours, ...others]));
+  const missing = Object.entries(absent).map(([name, why]) => `${name} was not run: ${why}`);
+  console.log(["", ...missing].join("\n"));
+  if (json !== undefined) {
+    const results = [ours, ...others].map((one) => resultOf(one, dataset.base.count));
+    writeFileSync(json, `${JSON.stringify({ about, results, absent }, undefined, 2)}\n`);
+  }
   for (const { peer } of others) peer.close?.();
 }
 
 /** Medians, and every turn they come from: microseconds of CPU time a row and a search. */
-function resultsOf(about: readonly string[], entrants: readonly Entrant[]): string {
-  const results = entrants.map(({ peer, efConstruction, builds, buildRatios, searches }) => ({
-    ...{ name: peer.name, efConstruction, bytes: peer.bytes?.() },
+function resultOf({ peer, efConstruction, builds, buildRatios, searches }: Entrant, rows: number) {
+  const bytes = peer.bytes?.();
+  const bytesPerVector = bytes === undefined ? null : bytes / rows;
+  return {
+    ...{ name: peer.name, measures: peer.measures, widths: peer.widths, efConstruction },
+    ...{ bytes, bytesPerVector },
     build: { rowsPerSecond: perSecond(builds), microseconds: builds, ratios: buildRatios },
     searches: searches.map(({ recallTarget, ef, recall, turns, ratios }) => {
       const searchesPerSecond = turns.length === 0 ? null : perSecond(turns);
       return { recallTarget, ef, recall, searchesPerSecond, microseconds: turns, ratios };
     }),
-  }));
-  return `${JSON.stringify({ about, results }, undefined, 2)}\n`;
+  };
 }
 
 main();

@@ -5,6 +5,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { ChurnData } from "./churn.ts";
 import { type GrowthData, PARTS } from "./growth.ts";
 import { stepsOf } from "./knee.ts";
 import type { LoadSummary } from "./load.ts";
@@ -16,9 +17,12 @@ import type { ServersData } from "./servers.ts";
 interface EngineData {
   readonly results: readonly {
     readonly name: string;
+    /** Of the whole index; not there where a rival does not tell. */
+    readonly bytes?: number;
     readonly build: { readonly rowsPerSecond: number };
     readonly searches: readonly {
       readonly recallTarget: number;
+      readonly recall: number;
       readonly searchesPerSecond: number | null;
     }[];
   }[];
@@ -70,7 +74,9 @@ export const PLOTS: readonly Plot[] = [
     ...{ name: "engine-searches", part: "engine", title: "Searches at equal recall" },
     spec: engineSearches,
   },
+  { name: "engine-curve", part: "engine", title: "Recall and speed", spec: engineCurve },
   { name: "engine-builds", part: "engine", title: "Building the graph", spec: engineBuilds },
+  { name: "engine-bytes", part: "engine", title: "What an index holds", spec: engineBytes },
   { name: "step", part: "step", title: "Latency under rising load", spec: latencies("step") },
   {
     ...{ name: "step-octets", part: "step-octets", title: "Latency under rising load" },
@@ -80,6 +86,8 @@ export const PLOTS: readonly Plot[] = [
   { name: "growth", part: "growth", title: "Searches as rows grow", spec: searchesByRows },
   { name: "memory", part: "growth", title: "Memory by part", spec: memoryByPart },
   { name: "scale", part: "scale", title: "Searches at recall 0.95", spec: searchesByScale },
+  { name: "churn-recall", part: "churn", title: "Recall, round by round", spec: churnRecall },
+  { name: "churn-cost", part: "churn", title: "What a row costs, round by round", spec: churnCost },
 ];
 
 /** Draws the plots of the parts that there are, into the folder. */
@@ -197,6 +205,25 @@ function engineSearches({ data }: Part): object {
   return bars(values, { title: "searches a second of CPU, one thread" }, true);
 }
 
+/** A point for each recall that was reached. */
+function engineCurve({ data }: Part): object {
+  const values = (data as EngineData).results.flatMap(({ name, searches }) =>
+    searches.flatMap(({ recall, searchesPerSecond }) =>
+      searchesPerSecond === null ? [] : { group: shortName(name), x: recall, y: searchesPerSecond },
+    ),
+  );
+  const x = { title: "recall@10", scale: { domain: [0.9, 1], clamp: true } };
+  return lines(values, x, { title: "searches a second of CPU", scale: { type: "log" } });
+}
+
+/** In memory or, of rivals that do not tell, in their files. */
+function engineBytes({ data }: Part): object {
+  const values = (data as EngineData).results.flatMap(({ name, bytes }) =>
+    bytes === undefined ? [] : { name: shortName(name), value: bytes },
+  );
+  return bars(values, { title: "bytes of the whole index, vectors included" });
+}
+
 function engineBuilds({ data }: Part): object {
   const values = (data as EngineData).results.map(({ name, build }) => ({
     ...{ name: shortName(name), value: build.rowsPerSecond },
@@ -268,4 +295,27 @@ function memoryByPart(part: Part): object {
       order: { field: "order" },
     },
   };
+}
+
+const churnOf = ({ data }: Part) => (data as ChurnData).rounds;
+
+function churnRecall(part: Part): object {
+  const values = churnOf(part).flatMap(({ round, recall, freshRecall, selves }) => [
+    { group: "recall@10", x: round, y: recall },
+    { group: "of a fresh index", x: round, y: freshRecall },
+    { group: "find themselves", x: round, y: selves },
+  ]);
+  const y = { title: "share found", scale: { domain: [0.98, 1], clamp: true }, axis: {} };
+  return lines(values, { title: "rounds of replacing half of the rows" }, y);
+}
+
+/** Nothing is deleted or inserted before the first round. */
+function churnCost(part: Part): object {
+  const rounds = churnOf(part).filter(({ round }) => round > 0);
+  const values = rounds.flatMap(({ round, deleteMicroseconds, insertMicroseconds }) => [
+    { group: "delete", x: round, y: deleteMicroseconds },
+    { group: "insert", x: round, y: insertMicroseconds },
+  ]);
+  const x = { title: "rounds of replacing half of the rows" };
+  return lines(values, x, { title: "microseconds of CPU a row", axis: {} });
 }

@@ -1,7 +1,8 @@
 /**
- * `npm run report [-- --only NAME,..] [--saved]`: runs the benchmarks and writes docs/BENCHMARKS.md,
- * its plots, and docs/benchmarks.json, in which every figure of the document stands with its command,
- * machine and date. A part that is not run keeps what the file has of it; --saved runs none and
+ * `npm run report [-- --only NAME,..] [--saved]`: runs the benchmarks, for an hour, and writes
+ * docs/BENCHMARKS.md, its plots, and docs/benchmarks.json, in which every figure of the document
+ * stands with its command, machine and date. A part that is not run keeps what the file has of it,
+ * and those that take too long for every report run only when they are named; --saved runs none and
  * writes the document again.
  */
 import { execFileSync, spawn } from "node:child_process";
@@ -35,6 +36,8 @@ interface Recipe {
   readonly command: string;
   /** Whether it writes its figures to the file that --json names. */
   readonly hasFigures?: true;
+  /** Takes so long that it runs only when `--only` names it. */
+  readonly isLong?: true;
 }
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
@@ -54,7 +57,7 @@ const RECIPES: Record<string, Recipe> = {
     title: "The engine beside native libraries",
     about:
       "One thread, CPU time, searches of all indexes interleaved. For each recall the smallest width " +
-      "that reaches it. A rival that is not listed is not installed in `perf/`.",
+      "that reaches it. What was not run has its reason below.",
     command: "npm run bench:engine --",
     hasFigures: true,
   },
@@ -110,6 +113,21 @@ const RECIPES: Record<string, Recipe> = {
     about: "Tags from half of the rows to one in ten thousand, alike spread and in clusters.",
     command: "npm run bench:filters --",
   },
+  "filters-1m": {
+    title: "The same at a million rows",
+    about: "Generated vectors of 128 dimensions.",
+    command: "npm run bench:filters -- --rows 1000000",
+  },
+  recall: {
+    title: "Recall that is asked for",
+    about: "Searches with `recall_target`, by queries that the calibration never saw.",
+    command: "npm run bench:recall --",
+  },
+  codes: {
+    title: "Codes alone",
+    about: "What a collection takes and gives that keeps no float32 (`vectors: none`).",
+    command: "npm run bench:codes --",
+  },
   storage: {
     title: "Durability and starts",
     about: "Strict safety: an answered write is on the disk.",
@@ -119,6 +137,40 @@ const RECIPES: Record<string, Recipe> = {
     title: "Deletes and inserts for many rounds",
     about: "Half of the rows are replaced in each round.",
     command: "npm run bench:churn --",
+    hasFigures: true,
+  },
+  bulk: {
+    title: "Rows in bulk",
+    about: "The engine with its threads, no HTTP: as fast as rows can be linked.",
+    command: "npm run bench:bulk --",
+  },
+  upload: {
+    title: "An upload of 2 GiB",
+    about: "NDJSON into a durable server; then another, which is killed on the way.",
+    command: "node perf/upload.ts",
+  },
+  browser: {
+    title: "In a web page",
+    about: "Chromium, headless, beside the same engine in Node and libraries for pages.",
+    command: "npm run bench:browser --",
+  },
+  overload: {
+    title: "More than the machine can do",
+    about:
+      "The server on one core, the driver on the other, four times what the server keeps up with.",
+    command: "npm run overload --",
+  },
+  soak: {
+    title: "Two hours of everything",
+    about: "Reads, writes, deletes, snapshots, restarts and key reloads, every answer judged.",
+    command: "npm run soak -- --hours 2 --rate 100",
+    isLong: true,
+  },
+  idle: {
+    title: "At rest",
+    about: "Ten minutes after the linkers are done.",
+    command: "npm run bench:idle --",
+    isLong: true,
   },
   kernels: {
     title: "Kernels",
@@ -126,6 +178,8 @@ const RECIPES: Record<string, Recipe> = {
     command: "npm run bench:kernels --",
   },
 };
+
+const EACH_TIME = Object.keys(RECIPES).filter((name) => !RECIPES[name]!.isLong);
 
 async function run(recipe: Recipe): Promise<Part> {
   const folder = mkdtempSync(join(tmpdir(), "omendb-report-"));
@@ -229,7 +283,7 @@ async function main(): Promise<void> {
   const parts: Record<string, Part> = existsSync(SAVED)
     ? JSON.parse(readFileSync(SAVED, "utf8"))
     : {};
-  const names = values.saved ? [] : (values.only?.split(",") ?? Object.keys(RECIPES));
+  const names = values.saved ? [] : (values.only?.split(",") ?? EACH_TIME);
   for (const name of names) {
     const recipe = RECIPES[name];
     if (recipe === undefined) throw new Error(`there is no part called ${name}`);

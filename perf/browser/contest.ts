@@ -21,6 +21,7 @@ interface Hnswlib {
 
 class HnswlibPeer implements Peer {
   readonly name = "hnswlib-wasm";
+  readonly measures = "float32";
   readonly #library: Hnswlib;
   #index: HnswlibIndex | undefined;
   #ef = 0;
@@ -66,6 +67,7 @@ interface Edgevec {
 /** The width of its walks is fixed when it is made. */
 class EdgevecPeer implements Peer {
   readonly name = "edgevec";
+  readonly measures = "float32";
   readonly #library: Edgevec;
   readonly #ef: number;
   #index: EdgevecIndex | undefined;

@@ -17,6 +17,7 @@ const FIXED_BYTES = 16 * 1024 * 1024;
 
 export class EngineTrial implements Peer {
   readonly name = "omendb";
+  readonly measures = "7-bit codes, rescored";
   readonly #variant: Variant;
   #shard: Shard | undefined;
 

@@ -26,6 +26,7 @@ export function openHnswlib(): Peer | undefined {
 
 class HnswlibPeer implements Peer {
   readonly name = "hnswlib f32";
+  readonly measures = "float32";
   readonly #module: HnswlibModule;
   readonly #arrays = new WeakMap<Float32Array, number[]>();
   #index: HnswlibIndex | undefined;

@@ -27,6 +27,7 @@ export function openLancedb(): Peer | undefined {
 
 class LancedbPeer implements Peer {
   readonly name = "LanceDB HNSW SQ";
+  readonly measures = "8-bit codes, rescored";
   readonly #folder = mkdtempSync(join(tmpdir(), "lancedb-"));
   readonly #answered = new Int32Array(new SharedArrayBuffer(4));
   readonly #port: MessagePort;

@@ -14,6 +14,7 @@ const APPEND_ROWS = 4000;
 /** The engine as one thread drives it: rows appended and linked, then searched. */
 export class EnginePeer implements Peer {
   readonly name: string;
+  readonly measures = "7-bit codes, rescored";
   readonly #variant: Variant;
   #shard: Shard | undefined;
   #ef = 0;

@@ -12,6 +12,10 @@ export interface BuildOptions {
 
 export interface Peer {
   readonly name: string;
+  /** What its walk compares and, where that is not float32, whether float32 rows decide at last. */
+  readonly measures: string;
+  /** The only values of ef that it can search with, where it is not free to take any. */
+  readonly widths?: readonly number[];
   build(base: Rows, options: BuildOptions): void;
   /** Row numbers, nearest first. The first call with another ef may take longer: warm up. */
   search(query: Float32Array, k: number, ef: number): ArrayLike<number>;

@@ -2,9 +2,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { openEdgevec } from "./edgevec.ts";
 import { openHnswlib } from "./hnswlib.ts";
 import { openLancedb } from "./lancedb.ts";
-import type { PeerMaker } from "./peer.ts";
+import type { Peer, PeerMaker } from "./peer.ts";
 import { openSqlite } from "./sqlite.ts";
 import { openUsearch } from "./usearch.ts";
 import { openZvec } from "./zvec.ts";
@@ -20,27 +21,48 @@ export const RIVALS: Record<string, PeerMaker> = {
   "zvec-f32": () => openZvec("f32"),
   "zvec-i8": () => openZvec("i8"),
   lancedb: openLancedb,
+  edgevec: openEdgevec,
   sqlite: openSqlite,
 };
 
-const PACKAGES = ["hnswlib-node", "usearch", "@zvec/zvec", "@lancedb/lancedb"];
+const PACKAGES = ["hnswlib-node", "usearch", "@zvec/zvec", "@lancedb/lancedb", "edgevec"];
 
-/** Why some are not in a run of bench:engine. */
-export const ELSEWHERE: Readonly<Record<string, string>> = {
-  "zvec i8":
+/** Why some are not in a run of bench:engine that does not ask for them. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  "zvec-i8":
     "of two zvec collections of different kinds in one process the second finds nothing right " +
     "(0.7.0); alone, by `npm run bench:engine -- --only zvec-i8`, it is measured",
-  edgevec:
-    "a library for web pages: `npm run bench:browser` has it, in Chromium, beside this engine",
-  "sqlite-vec": "it has no index but the scan: `npm run rivals -- sqlite` in perf/",
+  sqlite: "it has no index but the scan: `npm run rivals -- sqlite` in perf/",
 };
+
+/** Opens those that are named; `absent` has a reason for each that is not in the run. */
+export function openRivals(names: readonly string[]): {
+  readonly peers: readonly Peer[];
+  readonly absent: Readonly<Record<string, string>>;
+} {
+  const peers: Peer[] = [];
+  const absent: Record<string, string> = {};
+  for (const name of names) {
+    const make = RIVALS[name];
+    if (make === undefined) {
+      throw new Error(`there is no rival called ${name}, only ${Object.keys(RIVALS).join(", ")}`);
+    }
+    const peer = make();
+    if (peer === undefined) absent[name] = "it is not installed: `npm ci` in perf/";
+    else peers.push(peer);
+  }
+  for (const [name, why] of Object.entries(ELSEWHERE)) {
+    if (!names.includes(name)) absent[name] = why;
+  }
+  return { peers, absent };
+}
 
 /** The releases that are installed, and what the build of one was told about the processor. */
 export function describeRivals(): string {
   const require = createRequire(import.meta.url);
-  const parts = PACKAGES.map((name) => {
+  const parts = PACKAGES.flatMap((name) => {
     const folder = folderOf(require, name);
-    if (folder === undefined) return `${name} was not run: it is not installed in perf/`;
+    if (folder === undefined) return [];
     const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
     return name === "hnswlib-node"
       ? `${name} ${version} (${machineOf(folder)})`

@@ -18,6 +18,7 @@ export function openSqlite(): Peer | undefined {
 
 class SqlitePeer implements Peer {
   readonly name = "sqlite-vec, exact";
+  readonly measures = "float32";
   readonly #database = new DatabaseSync(":memory:", { allowExtension: true });
   #search: StatementSync | undefined;
 

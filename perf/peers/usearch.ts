@@ -32,6 +32,7 @@ export function openUsearch(kind: UsearchKind): Peer | undefined {
 
 class UsearchPeer implements Peer {
   readonly name: string;
+  readonly measures: string;
   readonly #module: UsearchModule;
   readonly #kind: UsearchKind;
   readonly #folder = mkdtempSync(join(tmpdir(), "usearch-"));
@@ -41,6 +42,7 @@ class UsearchPeer implements Peer {
 
   constructor(module: UsearchModule, kind: UsearchKind) {
     this.name = `usearch ${kind}`;
+    this.measures = kind === "f32" ? "float32" : `${kind}, not rescored`;
     this.#module = module;
     this.#kind = kind;
   }

@@ -39,6 +39,7 @@ export function openZvec(kind: "f32" | "i8"): Peer | undefined {
 
 class ZvecPeer implements Peer {
   readonly name: string;
+  readonly measures: string;
   readonly #module: ZvecModule;
   readonly #kind: "f32" | "i8";
   readonly #folder = mkdtempSync(join(tmpdir(), "zvec-"));
@@ -49,6 +50,7 @@ class ZvecPeer implements Peer {
     this.#module = module;
     this.#kind = kind;
     this.name = `zvec ${kind}`;
+    this.measures = kind === "f32" ? "float32" : "i8, not rescored";
     if (!isInitialized) module.ZVecInitialize({ queryThreads: 1, optimizeThreads: 1, logLevel: 3 });
     isInitialized = true;
   }
