@@ -55,7 +55,7 @@ describe(`Arrow (SEED=${SEED})`, () => {
     const socket = connectSocket(door.port, "127.0.0.1");
     const type = body === undefined ? "" : "Content-Type: application/json\r\n";
     socket.write(
-      `${method} ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAccept: ${ARROW}\r\n` +
+      `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: ${ARROW}\r\n` +
         `${type}Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
     );
     const parts: Buffer[] = [];

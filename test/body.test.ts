@@ -143,7 +143,7 @@ describe("body", () => {
     });
     expect(chunked.status).to.equal(413);
     const declared = await raw(
-      `POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n`,
+      `POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n`,
     );
     expect(declared).to.match(/^HTTP\/1\.1 413 /);
     expect(declared).to.match(/\r\nConnection: close\r\n/i);
@@ -155,7 +155,7 @@ describe("body", () => {
     socket.on("data", (part) => (answer += part));
     socket.on("error", () => {});
     socket.write(
-      "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+      "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
     );
     const timer = setInterval(() => socket.write(`10000\r\n${" ".repeat(65536)}\r\n`), 2);
     await once(socket, "close");
@@ -164,7 +164,7 @@ describe("body", () => {
   });
 
   it("answers silence and slowness with 408", async () => {
-    const head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+    const head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     const silent = await raw(`${head}Content-Length: 100\r\n\r\n{"vector":[1,`);
     expect(silent).to.match(/^HTTP\/1\.1 408 /);
     const started = performance.now();
@@ -181,7 +181,7 @@ describe("body", () => {
   it("lets go of a body whose sender hangs up", async () => {
     const socket = connect(port, "127.0.0.1");
     socket.write(
-      "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+      "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
     );
     await new Promise((resolve) => setTimeout(resolve, 50));
     socket.destroy();

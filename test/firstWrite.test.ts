@@ -71,7 +71,7 @@ describe("a refused first write", () => {
       const part = head.startsWith("T") ? `${line.length.toString(16)}\r\n${line}\r\n` : line;
       socket.on("error", () => undefined);
       socket.write(
-        `POST /vectors/batch HTTP/1.1\r\nHost: a\r\n${head}\r\n` +
+        `POST /vectors/batch HTTP/1.1\r\nHost: localhost\r\n${head}\r\n` +
           `Content-Type: application/x-ndjson\r\n\r\n${part}`,
       );
       await pause(50);

@@ -62,6 +62,29 @@ describe("http snapshots", () => {
     ]);
   });
 
+  it("refuse a key and parameters that would be overlooked, and are carried out once", async () => {
+    const id = await made();
+    const before = (await client.get("/stats")).body.sequence;
+    const key = { "idempotency-key": "once" };
+    for (const path of ["/snapshots", `/snapshots/${id}/restore`]) {
+      const keyed = client.send("POST", path, undefined, key);
+      expect(await refused(keyed)).to.deep.equal([400, "INVALID_REQUEST"]);
+      const asked = client.send("POST", `${path}?dryrun=true`);
+      expect(await refused(asked)).to.deep.equal([400, "INVALID_REQUEST"]);
+    }
+    for (const path of [`/snapshots/${id}`, "/collections/default"]) {
+      const asked = client.send("DELETE", `${path}?dryrun=true`);
+      expect(await refused(asked)).to.deep.equal([400, "INVALID_REQUEST"]);
+    }
+    expect((await client.get("/snapshots")).body.snapshots).to.have.lengthOf(1);
+    expect((await client.get("/stats")).body.sequence).to.equal(before);
+    const row = { id: "row-1", vector: [9, 9] };
+    for (const path of ["/vectors/add?mode=insert", "/vectors/count?filter=x"]) {
+      const asked = client.post(path, path.includes("add") ? row : {});
+      expect(await refused(asked)).to.deep.equal([400, "INVALID_REQUEST"]);
+    }
+  });
+
   describe("downloads", () => {
     let path: string;
     let whole: string;

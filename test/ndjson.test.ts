@@ -60,7 +60,7 @@ describe(`NDJSON (SEED=${SEED})`, () => {
     socket.setEncoding("utf8").on("data", (part) => (answer += part));
     socket.on("error", () => {});
     socket.write(
-      `POST /vectors/batch HTTP/1.1\r\nHost: a\r\nConnection: close\r\n` +
+      `POST /vectors/batch HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n` +
         `Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n`,
     );
     const places = [0, ...cuts.map((cut) => cut % (text.length + 1)), text.length];
@@ -166,7 +166,7 @@ describe(`NDJSON (SEED=${SEED})`, () => {
     let answer = "";
     socket.setEncoding("utf8").on("data", (part) => (answer += part));
     socket.write(
-      `POST /vectors/batch HTTP/1.1\r\nHost: a\r\nConnection: close\r\n` +
+      `POST /vectors/batch HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n` +
         `Content-Type: application/x-ndjson\r\nContent-Length: ${16 * 24}\r\n\r\n`,
     );
     for (let index = 0; index < 16; index++) {
@@ -191,7 +191,7 @@ describe(`NDJSON (SEED=${SEED})`, () => {
     const row = Buffer.from(`{"id":"same","vector":[${"1,".repeat(4000)}1]}\n`);
     const socket = connectSocket(door.port, "127.0.0.1");
     socket.write(
-      `POST /vectors/batch HTTP/1.1\r\nHost: a\r\nConnection: close\r\n` +
+      `POST /vectors/batch HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n` +
         `Content-Type: application/x-ndjson\r\nContent-Length: ${total}\r\n\r\n`,
     );
     let sent = 0;
@@ -216,7 +216,7 @@ describe(`NDJSON (SEED=${SEED})`, () => {
     const text = Array.from({ length: 600 }, (_, index) => row(index + 100)).join("");
     const socket = connectSocket(door.port, "127.0.0.1").on("error", () => {});
     socket.write(
-      `POST /vectors/batch HTTP/1.1\r\nHost: a\r\nConnection: close\r\n` +
+      `POST /vectors/batch HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n` +
         `Content-Type: application/x-ndjson\r\nContent-Length: ${2 * text.length}\r\n\r\n`,
     );
     socket.write(text);
@@ -232,7 +232,7 @@ describe(`NDJSON (SEED=${SEED})`, () => {
   it("leaves no collection behind when the sender goes away before the first part", async () => {
     const socket = connectSocket(door.port, "127.0.0.1").on("error", () => {});
     socket.write(
-      `POST /vectors/batch HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\n` +
+      `POST /vectors/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n` +
         `Content-Length: 1000\r\n\r\n{"id":1,"vector":[1,2]}\n{"id":2,`,
     );
     await pause(50);

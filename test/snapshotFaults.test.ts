@@ -70,6 +70,17 @@ describe("snapshots beside faults", () => {
     await ok(client.post(`/snapshots/${id}/restore`, undefined));
   });
 
+  it("of another format are the client's fault, by its number", async () => {
+    await ok(client.post("/vectors/add", { id: "a", vector: [1, 2] }));
+    await newSnapshot(client);
+    const [path] = await snapshotFiles(folder);
+    const image = new Uint8Array(await readFile(path!));
+    image[8] = 99;
+    const { status, body } = await client.send("PUT", "/snapshots/new", image, OCTETS);
+    expect([status, body.code]).to.deep.equal([422, "INVALID_SNAPSHOT"]);
+    expect(body.detail).to.match(/99/).and.not.include(folder);
+  });
+
   it("are listed when one of them is damaged, which says why", async () => {
     await ok(client.post("/vectors/add", { id: "a", vector: [1, 2] }));
     const sound = await newSnapshot(client);

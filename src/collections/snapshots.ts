@@ -50,7 +50,7 @@ export interface Snapshots {
    * Keeps an uploaded snapshot, once all its bytes are there and every checksum holds; before that
    * nobody sees it. Where there is no collection of the name, an empty one is made with the
    * snapshot's settings. Chunks may be reused after the iterator is asked for the next. Throws
-   * SNAPSHOT_EXISTS, INVALID_SNAPSHOT, UNSUPPORTED_FORMAT.
+   * SNAPSHOT_EXISTS, INVALID_SNAPSHOT.
    */
   receive(collection: string, id: string, chunks: AsyncIterable<Uint8Array>): Promise<Snapshot>;
   /**

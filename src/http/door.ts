@@ -9,6 +9,7 @@ import type { BodyReader, ScannedBody } from "./body.ts";
 import type { VectorLimit } from "./limits.ts";
 import type { Control } from "./meters.ts";
 import type { OperationName } from "./operations.ts";
+import { expectNoParameters } from "./parameters.ts";
 import { COLLECTION_NAME } from "./schemas.ts";
 import type { Turnstile } from "./turnstile.ts";
 
@@ -90,6 +91,7 @@ export async function withBody<Body>(
   check: (value: unknown) => Body,
   use: (body: Body, scanned: ScannedBody) => Promise<void> | void,
 ): Promise<void> {
+  expectNoParameters(request);
   const scanned = await goOnWith(door.bodies.read(request), request, response);
   try {
     await use(check(scanned.value), scanned);

@@ -137,8 +137,11 @@ function addDatabase(add: Add, database: Database): void {
   add("omendb_wal_records", "Writes in the log that a start would read", "gauge", () =>
     some(({ wal }) => wal?.records),
   );
-  add("omendb_snapshot_age_seconds", "Since the last snapshot was made", "gauge", () =>
-    some(({ lastSnapshot }) => lastSnapshot?.ageSeconds),
+  add(
+    "omendb_snapshot_age_seconds",
+    "Since the last image of the collection (a checkpoint) was written",
+    "gauge",
+    () => some(({ lastSnapshot }) => lastSnapshot?.ageSeconds),
   );
   add("omendb_collections", "Collections", "gauge", () => [
     { value: database.collections().length, labels: {} },

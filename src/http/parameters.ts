@@ -37,6 +37,13 @@ export function expectNoParameters(request: Request): void {
   if (name !== undefined) refuse(name, "belongs into the body, not into the address");
 }
 
+/** For requests that the address alone says. */
+export function expectNothingAsked(request: Request): void {
+  if (!request.url.includes("?")) return;
+  const [name] = Object.keys(request.query);
+  if (name !== undefined) refuse(name, "is not known here");
+}
+
 function readText(name: string, text: string, property: Property): unknown {
   switch (property.type) {
     case "integer":

@@ -14,12 +14,14 @@ export function orGone(error: unknown): undefined {
   throw error;
 }
 
+const NOT_OURS: ReadonlySet<string> = new Set(["CORRUPT_FILE", "UNSUPPORTED_FORMAT"]);
+
 export function invalid(message: string, path: string): OmenError {
   return new OmenError("INVALID_SNAPSHOT", message.replaceAll(path, "the file"));
 }
 
-/** A damaged file is the client's here; paths are nobody's business. */
+/** A file that is damaged, or of another format, is the client's here; paths are nobody's. */
 export function asInvalid(error: unknown, path: string): unknown {
-  if (!(error instanceof OmenError) || error.code !== "CORRUPT_FILE") return error;
+  if (!(error instanceof OmenError) || !NOT_OURS.has(error.code)) return error;
   return invalid(error.message, path);
 }

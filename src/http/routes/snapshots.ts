@@ -9,7 +9,9 @@ import { OmenError } from "../../errors.ts";
 import { sendJson } from "../answer.ts";
 import { octetsOf } from "../body.ts";
 import { collectionName, type Door, goOnWith, type Handlers, refuseMissing } from "../door.ts";
+import { expectNoKey } from "../keyed.ts";
 import { mediaOf, OCTETS_MEDIA } from "../media.ts";
+import { expectNothingAsked } from "../parameters.ts";
 import { type ByteRange, rangeOf } from "../ranges.ts";
 import { COLLECTION_NAME } from "../schemas.ts";
 
@@ -26,6 +28,7 @@ export function snapshotRoutes(door: Door): Handlers<Names> {
 
   return {
     createSnapshot: async (request, response) => {
+      expectNothingElse(request);
       const snapshot = await database.snapshots.create(nameOf(request));
       response.setHeader("Location", `${request.baseUrl}/snapshots/${snapshot.id}`);
       sendJson(response, JSON.stringify(shown(snapshot)), 202);
@@ -42,6 +45,7 @@ export function snapshotRoutes(door: Door): Handlers<Names> {
     },
 
     deleteSnapshot: async (request, response) => {
+      expectNothingElse(request);
       await database.snapshots.delete(nameOf(request), idOf(request));
       sendJson(response, '{"status":"ok"}');
     },
@@ -68,11 +72,18 @@ export function snapshotRoutes(door: Door): Handlers<Names> {
     },
 
     restoreSnapshot: async (request, response) => {
+      expectNothingElse(request);
       response.locals.isUnhurried = true;
       const restored = await database.snapshots.restore(nameOf(request), idOf(request));
       sendJson(response, JSON.stringify({ status: "ok", ...restored }));
     },
   };
+}
+
+/** Sent again, each of them is carried out again: a key that promises otherwise is refused. */
+function expectNothingElse(request: Request): void {
+  expectNoKey(request, "a snapshot that is sent for again is another one, a restore another write");
+  expectNothingAsked(request);
 }
 
 /** A name becomes a folder's, so nothing else comes through, and ids neither. */
