@@ -140,7 +140,7 @@ async function beginWrite(port: number) {
   socket.on("error", () => {});
   await once(socket, "connect");
   const head = [
-    ...["POST /vectors/add HTTP/1.1", "host: test", "content-type: application/json"],
+    ...["POST /vectors/add HTTP/1.1", "host: localhost", "content-type: application/json"],
     `content-length: ${body.length}`,
   ];
   socket.write(`${head.join("\r\n")}\r\n\r\n${body.slice(0, middle)}`);
