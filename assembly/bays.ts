@@ -20,12 +20,9 @@ import { unpack } from "./kernels/halves";
 import * as L from "./layout";
 import { codeOf, fineOf, generationOf, lock, unlock, vectorOf } from "./row";
 
-const BAYS_MIN: u64 = 8192;
-const BAYS_SHARE: u64 = 8;
-
 /** How many bays a shard of that capacity has; an image that is loaded may need more. */
 export function bayCount(capacity: u64): u64 {
-  const rows = min(capacity, max(BAYS_MIN, capacity / BAYS_SHARE));
+  const rows = min(capacity, max<u64>(L.BAYS_MIN, capacity / L.BAYS_SHARE));
   return max<u64>(rows + L.BAYS_RESERVED, load<u32>(L.HEADER_BAYS));
 }
 

@@ -205,6 +205,11 @@ export function countVisible(
   return Bitmap.countVisible(own, from, to, filtered);
 }
 
+/** 1 when a reader at `snapshot` sees the slot's row, be it moving or not. */
+export function isVisible(slot: u32, snapshot: f64): bool {
+  return Row.isVisible(slot, <u64>snapshot);
+}
+
 /** 1 when a reader at `snapshot` sees the slot's row and its stamp is still `stamp`. */
 export function isStillVisible(slot: u32, stamp: u32, snapshot: f64): bool {
   // Of a row whose code is being moved only its being there is sure.

@@ -60,6 +60,9 @@ export const KEEP_ALL = 0;
 export const KEEP_ROUGH = 1;
 /** Bays that hold no row. */
 export const BAYS_RESERVED = 3;
+/** Rows that have a bay at most: one in so many, but no fewer than the least. */
+export const BAYS_SHARE = 8;
+export const BAYS_MIN = 8192;
 
 // Slots are 30 bits in a pool entry; the two bits above mark it.
 export const NO_SLOT = 0x3fffffff;

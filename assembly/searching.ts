@@ -21,6 +21,7 @@ export {
   formatColumns,
   headAddress,
   isStillVisible,
+  isVisible,
   pin,
   pinColumn,
   runColumns,

@@ -3,6 +3,7 @@
  * it is to hold and some more. When they are full another shard opens, as on a server; when the tab
  * gives no more, the write is refused in words.
  */
+import * as L from "../../assembly/layout.ts";
 import type { ShardMemories } from "../collections/collection.ts";
 import type { CollectionSettings } from "../collections/database.ts";
 import type { ShardSizes } from "../collections/loading.ts";
@@ -88,7 +89,8 @@ export class PageRoom {
 
 export const capacityFor = (rows: number) => Math.ceil(Math.max(ROWS_MIN, rows * HEAD_ROOM));
 /** Rows whose float32 finds room where it is not kept, as assembly/bays.ts has it. */
-const keptAtMost = (capacity: number) => Math.min(capacity, Math.max(8192, capacity / 8)) + 4;
+const keptAtMost = (capacity: number) =>
+  Math.min(capacity, Math.max(L.BAYS_MIN, capacity / L.BAYS_SHARE)) + L.BAYS_RESERVED + 1;
 export const pagesOf = (bytes: number) => Math.min(Math.ceil(bytes / PAGE_BYTES), PAGES_MAX);
 
 export function refusal(pages: number, cause?: unknown): OmenError {

@@ -1,6 +1,5 @@
 /** Reading one row where it lies, as a reader at a snapshot sees it. */
 import { NO_SLOT } from "../../assembly/layout.ts";
-import type { Shard } from "../engine/shard.ts";
 import type { Row } from "./database.ts";
 import type { Part } from "./searchable.ts";
 
@@ -10,14 +9,7 @@ export function slotFor(part: Part, position: number, snapshot: number): number 
   if (slot === NO_SLOT) return NO_SLOT;
   if (part.shard.birth(slot) > snapshot) slot = part.shard.previous(slot);
   if (slot === NO_SLOT) return NO_SLOT;
-  return isVisible(part.shard, slot, snapshot) ? slot : NO_SLOT;
-}
-
-/** Whether the slot has a row that a reader at `snapshot` sees, be it moving or not. */
-export function isVisible(shard: Shard, slot: number, snapshot: number): boolean {
-  const birth = shard.birth(slot);
-  const death = shard.death(slot);
-  return birth !== 0 && birth <= snapshot && (death === 0 || death > snapshot);
+  return part.shard.isVisible(slot, snapshot) ? slot : NO_SLOT;
 }
 
 /** The row at a position; "moved" when its slot was given away while it was read. */

@@ -6,7 +6,6 @@ import { encodeRemove } from "../storage/frame.ts";
 import type { Collection } from "./collection.ts";
 import type { Filter } from "./filter.ts";
 import type { Once } from "./ledger.ts";
-import { isVisible } from "./reading.ts";
 
 /** Rows that one frame removes, which go at once; more go in several frames, one after another. */
 export const REMOVED_ROWS_MAX = 1_000_000;
@@ -40,7 +39,7 @@ async function idsMatching(collection: Collection, filter: Filter): Promise<stri
     for (let byte = 0; byte < bytes.length; byte++) {
       for (let rest = bytes[byte]!; rest !== 0; rest &= rest - 1) {
         const slot = byte * 8 + 31 - Math.clz32(rest & -rest);
-        if (isVisible(shard, slot, sequence)) ids.push(rows.id(slot));
+        if (shard.isVisible(slot, sequence)) ids.push(rows.id(slot));
         if (++looked % SLICE_ROWS === 0) await collection.thread.pause();
       }
     }

@@ -91,6 +91,7 @@ export interface EngineExports extends DeskExports {
     snapshot: number,
   ): number;
   countPassing(worker: number, end: number): number;
+  isVisible(slot: number, snapshot: number): number;
   isStillVisible(slot: number, stamp: number, snapshot: number): number;
   check(worker: number): number;
   formatColumns(capacity: number, workers: number, seed: number, memoryBytes: number): number;

@@ -124,6 +124,11 @@ export class Shard {
     return Atomics.load(this.#u32, (address(this.engine.headAddress(slot)) + L.ROW_STAMP) >>> 2);
   }
 
+  /** Whether a reader at `snapshot` sees the slot's row, be it moving or not. */
+  isVisible(slot: number, snapshot: number): boolean {
+    return this.engine.isVisible(slot, snapshot) !== 0;
+  }
+
   /**
    * Whether a reader at `snapshot` sees the row and the slot has not been given away since `stamp`
    * was read.
