@@ -90,19 +90,8 @@ async function compile({ config, target }) {
   const optimizer = join("node_modules", "binaryen", "bin", "wasm-opt");
   const features = [...ASC_FEATURES, ...(target.startsWith("relaxed") ? ["relaxed-simd"] : [])];
   const flags = features.map((feature) => `--enable-${feature}`);
-  return {
-    target,
-    status: await run(
-      optimizer,
-      file,
-      ...flags,
-      "-Os",
-      "--converge",
-      "--strip-target-features",
-      "-o",
-      file,
-    ),
-  };
+  flags.push("-Os", "--converge", "--strip-target-features");
+  return { target, status: await run(optimizer, file, ...flags, "-o", file) };
 }
 
 async function build(force) {

@@ -15,6 +15,7 @@ import { readArguments } from "./arguments.ts";
 import { built } from "./built.ts";
 import { type Dataset, generate, loadSift } from "./data.ts";
 import { rowAt } from "./exact.ts";
+import { median } from "./measure.ts";
 
 const K = 10;
 const EFS = [24, 48, 96, 200];
@@ -52,8 +53,6 @@ async function turn(collection: Collection, dataset: Dataset, ef?: number): Prom
   const { user, system } = process.cpuUsage(before);
   return { recall: found / (K * count), microseconds: (user + system) / count };
 }
-
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
 async function measure(dataset: Dataset): Promise<void> {
   const collections: Collection[] = [];

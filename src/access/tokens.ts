@@ -184,13 +184,11 @@ function rolesIn(claim: unknown, path: string): string[] {
 
 /** Tokens of one subject, or of one client where there is no subject, are one caller. */
 function callerOf(payload: JWTPayload): string {
-  const { sub, client_id, azp } = payload;
-  const name = [sub, client_id, azp].find((each) => typeof each === "string" && each !== "");
-  if (typeof name === "string" && name.length <= NAME_LENGTH_MAX) return name;
+  const named = [payload.sub, payload.client_id, payload.azp];
+  const name = named.filter((each) => typeof each === "string").find((each) => each !== "");
+  if (name !== undefined && name.length <= NAME_LENGTH_MAX) return name;
   const digest = hash("sha256", JSON.stringify(name ?? payload)).slice(0, DIGEST_LENGTH);
-  return typeof name === "string"
-    ? `${name.slice(0, NAME_LENGTH_MAX - DIGEST_LENGTH - 1)}#${digest}`
-    : `#${digest}`;
+  return `${(name ?? "").slice(0, NAME_LENGTH_MAX - DIGEST_LENGTH - 1)}#${digest}`;
 }
 
 /** `writer` and `omendb:writer` are the same; whoever has several roles has the highest. */

@@ -1,8 +1,7 @@
 /**
- * The audit log: one JSON line for each call that destroys, administers or takes a whole collection
- * away, whether it was carried
- * out, refused or broke off: when, who, what, from where, and with what result. Never a credential,
- * and never what was written.
+ * The audit log: one JSON line for each call that destroys, administers or takes a collection away,
+ * whether it was carried out, refused or broke off: when, who, what, from where, and with what
+ * result. Never a credential, and never what was written.
  */
 import type { Request, RequestHandler, Response } from "express";
 import { type Logger, pino } from "pino";

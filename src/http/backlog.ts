@@ -45,9 +45,19 @@ const CLOCK: Clock = {
   afterTurn: (callback) => void setImmediate(callback),
 };
 
-/** Whether too much has come for a moment only, and nobody had to be refused for a while. */
-export function isBurst(nowMs: number, sinceMs: number, refusedAtMs: number): boolean {
-  return nowMs - sinceMs < BURST_MS && nowMs - refusedAtMs > REST_MS;
+/** Since when somebody waits, and when one was refused last. */
+export interface Waiting {
+  readonly sinceMs: number;
+  readonly refusedAtMs: number;
+}
+
+/**
+ * How long one may wait who may wait `waitMs` at any time: in a burst, when too much has come for a
+ * moment only and nobody had to be refused for a while, BURST_WAIT_MS at least.
+ */
+export function allowedWaitMs(waitMs: number, nowMs: number, waiting: Waiting): number {
+  const inBurst = nowMs - waiting.sinceMs < BURST_MS && nowMs - waiting.refusedAtMs > REST_MS;
+  return inBurst ? Math.max(waitMs, BURST_WAIT_MS) : waitMs;
 }
 
 export class Backlog {
@@ -110,8 +120,8 @@ export class Backlog {
   }
 
   #refuseLate(nowMs: number): void {
-    const inBurst = isBurst(nowMs, this.#lineSinceMs, this.#refusedAtMs);
-    const allowedMs = Math.max(this.#waitMs, inBurst ? BURST_WAIT_MS : 0);
+    const waiting = { sinceMs: this.#lineSinceMs, refusedAtMs: this.#refusedAtMs };
+    const allowedMs = allowedWaitMs(this.#waitMs, nowMs, waiting);
     const { length } = this.#line;
     if (length < READERS_MIN || length * this.#paceMs <= allowedMs) return;
     this.#refusedAtMs = nowMs;

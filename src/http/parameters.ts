@@ -30,18 +30,14 @@ export function parametersOf(
   );
 }
 
-/** For requests whose body has a place for everything: a parameter would be overlooked. */
-export function expectNoParameters(request: Request): void {
+/** Where a parameter would be overlooked; by default since the body has a place for everything. */
+export function expectNoParameters(
+  request: Request,
+  why = "belongs into the body, not into the address",
+): void {
   if (!request.url.includes("?")) return;
   const [name] = Object.keys(request.query);
-  if (name !== undefined) refuse(name, "belongs into the body, not into the address");
-}
-
-/** For requests that the address alone says. */
-export function expectNothingAsked(request: Request): void {
-  if (!request.url.includes("?")) return;
-  const [name] = Object.keys(request.query);
-  if (name !== undefined) refuse(name, "is not known here");
+  if (name !== undefined) refuse(name, why);
 }
 
 function readText(name: string, text: string, property: Property): unknown {

@@ -16,7 +16,7 @@
 import type { CollectionView } from "../collections/database.ts";
 import { FILTER_COMPONENTS } from "../collections/search.ts";
 import { OmenError } from "../errors.ts";
-import { BURST_WAIT_MS, isBurst } from "./backlog.ts";
+import { allowedWaitMs } from "./backlog.ts";
 import type { Control } from "./meters.ts";
 
 /** A search that takes less is cheaper to do than to judge. */
@@ -77,8 +77,8 @@ export class Turnstile {
     let ahead = work;
     for (const other of this.#underWay) ahead += Math.min(other.work, work);
     const perMs = this.#workDone / this.#msTaken;
-    const inBurst = isBurst(now, this.#busySinceMs, this.#refusedAtMs);
-    const allowedMs = Math.max(this.#waitMs, inBurst ? BURST_WAIT_MS : 0, (WAITS * work) / perMs);
+    const waiting = { sinceMs: this.#busySinceMs, refusedAtMs: this.#refusedAtMs };
+    const allowedMs = Math.max(allowedWaitMs(this.#waitMs, now, waiting), (WAITS * work) / perMs);
     if (ahead / perMs <= allowedMs && this.#underWay.size < UNDER_WAY_MAX) return;
     this.#refusedAtMs = now;
     this.#control.count("searchesRefused");

@@ -20,7 +20,7 @@ import {
   refuseMissing,
   withBody,
 } from "../door.ts";
-import { expectNothingAsked } from "../parameters.ts";
+import { expectNoParameters } from "../parameters.ts";
 import { COLLECTION_NAME, CollectionBody } from "../schemas.ts";
 import { validator } from "../validate.ts";
 
@@ -69,7 +69,7 @@ export function collectionRoutes(door: Door): Handlers<Names> {
     },
 
     dropCollection: async (request, response) => {
-      expectNothingAsked(request);
+      expectNoParameters(request, "is not known here");
       const { name } = found(collectionName(request));
       const { dropped } = await database.drop(name);
       if (!dropped) refuseMissing(name);

@@ -24,7 +24,7 @@ import {
   withBody,
 } from "../door.ts";
 import { ARROW_MEDIA, JSON_MEDIA, mediaOf, OCTETS_MEDIA } from "../media.ts";
-import { expectNoParameters, parametersOf } from "../parameters.ts";
+import { parametersOf } from "../parameters.ts";
 import { OctetsQuery } from "../queries.ts";
 import { checkVector } from "../rows.ts";
 import { SearchBatchBody, SearchBody } from "../schemas.ts";
@@ -133,7 +133,6 @@ export function searchRoutes(door: Door): Handlers<"search" | "searchMany"> {
       if (mediaOf(request, [JSON_MEDIA, OCTETS_MEDIA]) === OCTETS_MEDIA) {
         return searchOctets(request, response);
       }
-      expectNoParameters(request);
       return withBody(door, request, response, checkSearch, (body, scanned) =>
         answerSearch(request, response, body, scanned),
       );

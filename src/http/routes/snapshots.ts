@@ -11,7 +11,7 @@ import { octetsOf } from "../body.ts";
 import { collectionName, type Door, goOnWith, type Handlers, refuseMissing } from "../door.ts";
 import { expectNoKey } from "../keyed.ts";
 import { mediaOf, OCTETS_MEDIA } from "../media.ts";
-import { expectNothingAsked } from "../parameters.ts";
+import { expectNoParameters } from "../parameters.ts";
 import { type ByteRange, rangeOf } from "../ranges.ts";
 import { COLLECTION_NAME } from "../schemas.ts";
 
@@ -83,7 +83,7 @@ export function snapshotRoutes(door: Door): Handlers<Names> {
 /** Sent again, each of them is carried out again: a key that promises otherwise is refused. */
 function expectNothingElse(request: Request): void {
   expectNoKey(request, "a snapshot that is sent for again is another one, a restore another write");
-  expectNothingAsked(request);
+  expectNoParameters(request, "is not known here");
 }
 
 /** A name becomes a folder's, so nothing else comes through, and ids neither. */

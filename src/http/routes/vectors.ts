@@ -24,7 +24,7 @@ import {
 import { ingest } from "../ingest.ts";
 import { expectNoKey, keyed, type WriteOnce, type Written } from "../keyed.ts";
 import { ARROW_MEDIA, JSON_MEDIA, LINES_MEDIA, mediaOf } from "../media.ts";
-import { expectNoParameters, parametersOf } from "../parameters.ts";
+import { parametersOf } from "../parameters.ts";
 import { BatchQuery, RowQuery } from "../queries.ts";
 import {
   checkVectors,
@@ -172,7 +172,6 @@ export function vectorRoutes(door: Door): Handlers<Names> {
       const media = mediaOf(request, [JSON_MEDIA, LINES_MEDIA, ARROW_MEDIA]);
       if (media === LINES_MEDIA) return putLines(request, response);
       if (media === ARROW_MEDIA) return putArrow(request, response, write);
-      expectNoParameters(request);
       return withBody(door, request, response, checkBatch, async (body, scanned) => {
         const collection = collectionOf(door, request);
         const rows = await rowsToWrite(body, scanned, checkRow, collection, metric);
